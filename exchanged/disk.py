@@ -1,0 +1,255 @@
+"""The only code that makes things durable: put, commit, copy, destroy, and what a file system cannot promise.
+
+A file appears only by write-temp, fsync, rename, fsync of the folder. An fsync that fails may have dropped the data
+while a second one reports success, so it ends the process (`DurabilityLost`): the restart recovers from the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+BLOCK = 1 << 20
+GONE = ".gone"  # what is being destroyed carries this ending until it is gone
+PART = ".part"
+
+_COPY_ON_WRITE = {"btrfs", "zfs", "bcachefs", "f2fs", "overlay"}
+_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "sshfs", "glusterfs", "ceph"}
+
+
+class DurabilityLost(BaseException):
+    """fsync failed: what was written cannot be trusted any more, and neither can a second try in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """How one file ended: `method` (overwritten, unlinked, absent), its file system, and codes of what that cannot promise.
+
+    Caveats: copy-on-write, data-journal, remote, flash (a remapped block may keep the old content), names
+    (the folder's block may keep the old file name), swap (memory may have been written to swap).
+    """
+
+    method: str
+    filesystem: str
+    bytes: int
+    caveats: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"caveats": list(self.caveats)}
+
+
+def sync(fd: int) -> None:
+    """Make an open file's content durable, or end the process."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        raise DurabilityLost(f"fsync failed: errno {error.errno}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+def temp_name(path: Path) -> Path:
+    """A hidden name beside `path` that no other run uses. Never derived from `path`'s own name, which may be at the limit."""
+    return path.with_name(f".{secrets.token_hex(8)}{PART}")
+
+
+def commit(temp: Path, final: Path) -> None:
+    """Give a finished temporary file its name: fsync, rename, fsync of the folder."""
+    fd = os.open(temp, os.O_RDONLY)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+    temp.rename(final)
+    sync_folder(final.parent)
+
+
+def write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a whole file durably under its final name; an earlier one of that name is replaced in one instant."""
+    temp = temp_name(path)
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            for piece in (data,) if isinstance(data, bytes) else data:
+                file.write(piece)
+            file.flush()
+            sync(file.fileno())
+        temp.rename(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temp.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def folder(path: Path, mode: int = 0o700) -> Path:
+    """Make a folder with exactly this mode if it is not there, its name durable."""
+    if not path.is_dir():
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        path.chmod(mode)
+        sync_folder(path.parent)
+    return path
+
+
+def _blocks(fd: int) -> Iterator[bytes]:
+    offset = 0
+    while block := os.pread(fd, BLOCK, offset):
+        yield block
+        offset += len(block)
+
+
+def digest(fd: int) -> tuple[int, str]:
+    """Length and SHA-256 (hex) of an open file, from its start."""
+    hashed, size = hashlib.sha256(), 0
+    for block in _blocks(fd):
+        hashed.update(block)
+        size += len(block)
+    return size, hashed.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return digest(fd)[1]
+    finally:
+        os.close(fd)
+
+
+def copy(source: int, target: Path, mode: int = 0o600) -> tuple[int, str]:
+    """Copy an open file to a new file `target`, durable but for its folder's entry. Gives bytes copied and their SHA-256."""
+    hashed, size = hashlib.sha256(), 0
+    with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+        for block in _blocks(source):
+            hashed.update(block)
+            size += len(block)
+            file.write(block)
+        file.flush()
+        sync(file.fileno())
+    return size, hashed.hexdigest()
+
+
+def destroy(path: Path, passes: int = 1) -> Destroyed:
+    """Overwrite and remove one file so that neither its name nor its content can be found by ordinary means.
+
+    Move aside, overwrite with random bytes, fsync, truncate, unlink, fsync of the folder. May be run again after a
+    crash: what was moved aside is found by its ending (`sweep`). A second hard link keeps the name but not the content.
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Destroyed("absent", filesystem(path.parent)[0], 0, ())
+    try:
+        size = os.fstat(fd).st_size
+        aside = path if path.name.endswith(GONE) else path.with_name(f".{secrets.token_hex(8)}{GONE}")
+        if aside != path:
+            path.rename(aside)
+        for _ in range(passes):
+            _overwrite(fd, size)
+        os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+    last = path.with_name(f".{secrets.token_hex(8)}{GONE}")
+    aside.rename(last)
+    last.unlink()
+    sync_folder(path.parent)
+    name, caveats = filesystem(path.parent)
+    return Destroyed("overwritten" if passes else "unlinked", name, size, caveats)
+
+
+def _overwrite(fd: int, size: int) -> None:
+    block = os.urandom(min(size, BLOCK))
+    for offset in range(0, size, BLOCK):
+        os.pwrite(fd, block[: size - offset], offset)
+    sync(fd)
+
+
+def destroy_tree(folder: Path, passes: int = 1) -> dict[str, Destroyed]:
+    """Destroy every file below a folder, then the folder; gives each file's end by its name relative to the folder."""
+    done: dict[str, Destroyed] = {}
+    if not folder.is_dir():
+        return done
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in sorted(names):
+            path = Path(root, name)
+            done[str(path.relative_to(folder))] = destroy(path, passes)
+        Path(root).rmdir()
+    sync_folder(folder.parent)
+    return done
+
+
+def sweep(folder: Path) -> int:
+    """Clear what interrupted writes and deletions of earlier runs left in a folder. Gives how many files were cleared."""
+    left = [path for path in folder.iterdir() if path.name.startswith(".") and path.name.endswith((GONE, PART))]
+    for path in left:
+        if path.is_file():
+            destroy(path)
+    return len(left)
+
+
+def free(path: Path) -> int:
+    """Bytes that an unprivileged process may still write on the file system of `path`."""
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize
+
+
+def filesystem(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Type of the file system that holds `path`, and the caveats of overwriting a file there."""
+    try:
+        return _filesystem(path.stat().st_dev, str(path))
+    except OSError:
+        return "unknown", ("unknown",)
+
+
+@lru_cache(maxsize=64)
+def _filesystem(device: int, path: str) -> tuple[str, tuple[str, ...]]:
+    kind, options = _mount(device, path)
+    if kind in {"tmpfs", "ramfs"}:
+        return kind, ("swap",)
+    caveats = []
+    if kind in _COPY_ON_WRITE:
+        caveats.append("copy-on-write")
+    if kind in _REMOTE or kind.startswith("fuse"):
+        caveats.append("remote")
+    if "data=journal" in options:
+        caveats.append("data-journal")
+    if not _rotates(device):
+        caveats.append("flash")
+    return kind, (*caveats, "names")
+
+
+def _mount(device: int, path: str) -> tuple[str, str]:
+    """Type and options of the mount that holds `path`: the one of this device with the longest mount point above it."""
+    real, best = os.path.realpath(path), ("", "unknown", "")
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        for line in table:
+            left, _, right = line.partition(" - ")
+            fields, tail = left.split(), right.split()
+            point = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape", "replace")
+            above = real == point or real.startswith(point.rstrip("/") + "/")
+            same = fields[2] == f"{os.major(device)}:{os.minor(device)}"
+            if (same or above) and above and len(point) >= len(best[0]):
+                best = (point, tail[0], tail[2] if len(tail) > 2 else "")
+    return best[1], best[2]
+
+
+def _rotates(device: int) -> bool:
+    block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    for where in (block / "queue/rotational", block / "../queue/rotational"):
+        with contextlib.suppress(OSError):
+            return where.read_text().strip() == "1"
+    return False

@@ -1,0 +1,315 @@
+"""The log: one JSON object a line, events from one list, typed fields, no way in for a cell's value.
+
+Takes   `emit(event, **fields)`, where the event and each of its fields stand in `EVENTS`
+Gives   a line with timestamp (RFC 3339, zone), level, event, batch and the fields, 8 KB at most
+Drops   an unlisted event or field and a value that is not of its field's shape become "?" and are counted in `dropped`;
+        after `strict()` (tests) they raise. Of other libraries' records only logger, level and class of the error remain.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+LINE_LIMIT = 8192
+COLLAPSE = 60.0  # seconds in which equal records of a foreign logger become one line with a count
+UNSAID = "?"
+INTEGER_LIMIT = 10**13  # more digits than any count or size of ours, fewer than an ID number
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@/-]{0,63}")
+_CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_BATCH = re.compile(r"[a-z0-9][a-z0-9._-]{2,79}")
+_DIGEST = re.compile(r"(sha256:)?[0-9a-fA-F]{8,64}")
+_PRINT = re.compile(r"[0-9A-Fa-f]{40}|[A-Za-z0-9-]{0,40} ?(SHA256|MD5):[A-Za-z0-9+/=:]{20,64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?")
+_HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,255}")
+_PLACE = re.compile(r"[a-z_]{1,40}(/[a-z_]{1,40})*\.py:\d{1,5}")
+_LONG_NUMBER = re.compile(r"(?<![0-9A-Fa-f])\d{15,18}[Xx]?(?![0-9A-Fa-f])")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of line: its level (info notice warning error critical) and the fields it may carry beside `batch`."""
+
+    level: str
+    fields: tuple[str, ...] = ()
+
+
+# What each field may hold, whatever the event.
+KINDS: dict[str, str] = {
+    **dict.fromkeys(
+        """rows files findings warnings errors bytes free needed attempt attempts passes count pending port pid seq page
+        pages days position limit total missing waiting restarts row status""".split(),
+        "int",
+    ),
+    **dict.fromkeys(["seconds", "load"], "float"),
+    **dict.fromkeys(["already", "again", "enabled", "receipts", "forms"], "bool"),
+    **dict.fromkeys("reason code rule state before after rules".split(), "code"),
+    **dict.fromkeys(["batch", "replaced_by", "other"], "batch"),
+    **dict.fromkeys("sha256 digest package_sha256 head name_hash".split(), "digest"),
+    **dict.fromkeys("fingerprint expected offered key signer recipient".split(), "print"),
+    **dict.fromkeys("next_attempt time deadline expires until since".split(), "time"),
+    **dict.fromkeys(["host"], "host"),
+    **dict.fromkeys(["place"], "place"),
+    **dict.fromkeys(
+        """folder kind logger class version method server lane step credential algorithm setting extension program
+        by filesystem signal errno level_name""".split(),
+        "word",
+    ),
+}
+
+# Why a batch or the daemon cannot go on: the codes of NotYet, Held and IntegrityFailure. Each can be logged by itself.
+_REASONS = {
+    "sealing": {
+        "error": """signer_missing signer_expired signer_revoked signer_cannot_sign recipient_missing recipient_expired
+            recipient_revoked recipient_cannot_encrypt passphrase_missing passphrase_wrong token_absent gpg_missing
+            gpg_failed clock_wrong content_changed""",
+        "warning": "timeout",
+    },
+    "delivery": {
+        "critical": "host_key_mismatch",
+        "error": """login_refused identity_missing inbox_missing server_full server_refused verification_failed
+            hash_unsupported conflict package_changed""",
+        "warning": "unreachable timeout outcome_unknown connection_lost",
+    },
+    "ledger": {
+        "critical": "tampered newer key_missing",
+        "error": "unavailable",
+    },
+    "evidence": {"critical": "altered"},
+    "disk": {"error": "full failed read_only", "critical": "sync_failed"},
+    "folder": {"error": "missing not_writable wrong_mode"},
+    "credential": {"error": "missing unreadable wrong_mode"},
+    "check": {"warning": "no_memory timeout crashed"},
+    "step": {"error": "failed repeated"},
+    "source": {"error": "changed missing"},
+    "operator": {"notice": "hold"},
+    "finding": {"notice": "hold"},
+}
+
+_REASON_FIELDS = """reason host port expected offered fingerprint key signer recipient expires credential folder free needed errno
+    sha256 position bytes attempt attempts next_attempt seconds class place step seq rules rule again code extension
+    method program setting other findings state kind missing page status count""".split()
+
+REASONS: dict[str, Event] = {
+    f"{subject}.{name}": Event(level, tuple(_REASON_FIELDS))
+    for subject, levels in _REASONS.items()
+    for level, names in levels.items()
+    for name in names.split()
+}
+
+EVENTS: dict[str, Event] = {
+    "daemon.started": Event("notice", ("version", "pid", "pending")),
+    "daemon.ready": Event("notice", ("pending", "seconds", "waiting")),
+    "daemon.stopping": Event("notice", ("signal", "step")),
+    "daemon.stopped": Event("notice", ("seconds", "pending")),
+    "daemon.reloaded": Event("notice", ()),
+    "daemon.reload_refused": Event("error", ("findings", "setting", "code", "count")),
+    "daemon.step_failed": Event("error", ("step", "state", "class", "place", "attempt", "attempts")),
+    "daemon.already_running": Event("error", ("pid",)),
+    "intake.claimed": Event("info", ("files", "bytes", "name_hash", "lane", "kind")),
+    "intake.refused_kind": Event("warning", ("kind", "name_hash", "folder", "count")),
+    "intake.ignored": Event("info", ("kind", "name_hash", "count")),
+    "intake.waiting": Event("info", ("kind", "name_hash", "count", "deadline", "until")),
+    "intake.vanished": Event("warning", ("name_hash", "kind")),
+    "batch.claimed": Event("info", ("files", "bytes", "lane", "name_hash", "before", "seconds")),
+    "batch.validated": Event("info", ("rows", "digest", "warnings", "findings", "seconds", "files", "before")),
+    "batch.rejected": Event("notice", ("rows", "errors", "findings", "rules", "seconds", "before")),
+    "batch.confirmed": Event("info", ("pages", "sha256", "warnings", "seconds", "before")),
+    "batch.sealed": Event("info", ("bytes", "sha256", "signer", "seconds", "before", "rows")),
+    "batch.delivered": Event(
+        "notice", ("bytes", "sha256", "host", "method", "already", "fingerprint", "seconds", "before", "attempts")
+    ),
+    "batch.acknowledged": Event("notice", ("status", "sha256", "signer", "time", "before", "code")),
+    "batch.closed": Event("notice", ("files", "seconds", "before", "rows")),
+    "batch.held": Event("error", (*_REASON_FIELDS, "before")),
+    "batch.superseded": Event("notice", ("replaced_by", "before")),
+    "batch.withdrawn": Event("notice", ("by", "before")),
+    "batch.deferred": Event("warning", (*_REASON_FIELDS, "count")),
+    "batch.released": Event("notice", ("by", "state", "before")),
+    "batch.retried": Event("notice", ("by", "state")),
+    "batch.resumed": Event("info", ("state", "step", "attempt")),
+    "sealing.key_expiring": Event("warning", ("fingerprint", "key", "expires", "days", "kind")),
+    "delivery.paused": Event("notice", ("by", "pending")),
+    "delivery.resumed": Event("notice", ("by", "pending")),
+    "delivery.continued": Event("info", ("position", "bytes")),
+    "deletion.done": Event("info", ("files", "bytes", "passes", "method", "filesystem", "seconds")),
+    "deletion.incomplete": Event("error", ("files", "missing", "errno", "class", "reason", "attempt")),
+    "rejected.expired": Event("info", ("files", "days", "folder")),
+    "calendar.window_near": Event("notice", ("time", "days", "pending")),
+    "receipt.refused": Event("error", ("reason", "code", "sha256", "name_hash")),
+    "receipt.accepted": Event("notice", ("sha256", "status", "signer")),
+    "notice.recorded": Event("notice", ("count", "sha256")),
+    "library.message": Event("warning", ("logger", "level_name", "class", "count")),
+    **REASONS,
+}
+
+dropped: Counter[str] = Counter()
+_raise = False
+_write: Callable[..., Any] | None = None
+
+
+class Unlisted(Exception):
+    """An event, field or value that the list does not know. Raised after `strict()` only."""
+
+
+def strict(on: bool = True) -> None:
+    """Makes what is not on the list an error instead of "?" (for tests)."""
+    global _raise
+    _raise = on
+
+
+def setup(stream: TextIO | None = None) -> None:
+    """Sends every event as a JSON line to `stream` (default: standard output) and reduces all other loggers to theirs."""
+    global _write
+    import structlog
+
+    structlog.configure(
+        processors=[_stamp, structlog.processors.JSONRenderer(ensure_ascii=True, separators=(",", ":"))],
+        wrapper_class=structlog.BoundLogger,
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    _write = structlog.get_logger().msg
+    logging.raiseExceptions = False
+    logging.captureWarnings(True)
+    logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
+
+
+def silence() -> None:
+    """Ends the output of events; emit then only checks them."""
+    global _write
+    _write = None
+
+
+def emit(event: str, **fields: Any) -> None:
+    """Logs one event. `batch` may stand in every event; the other fields are those listed for it."""
+    listed = EVENTS.get(event)
+    if listed is None:
+        _refuse("event", event)
+    level = listed.level if listed else "error"
+    allowed = listed.fields if listed else ()
+    kept: dict[str, Any] = {}
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if name != "batch" and name not in allowed:
+            _refuse("field", f"{event}.{name}")
+            continue
+        kept[name] = _shaped(event, name, value)
+    if _write is None:
+        return
+    try:
+        _write(event if listed else UNSAID, level=level, **_ordered(kept))
+    except (OSError, ValueError):  # a full disk or a closed pipe behind stdout must not stop the work
+        dropped["write"] += 1
+
+
+def place(error: BaseException) -> str:
+    """Where an error came from, as `file.py:line` of our own code, or "unknown". Never its text."""
+    here = Path(__file__).resolve().parent
+    found = "unknown"
+    for frame, line in traceback.walk_tb(_traceback(error)):
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(here):
+            found = f"{path.relative_to(here).as_posix()}:{line}"
+    return found
+
+
+def _traceback(error: BaseException) -> TracebackType | None:
+    return error.__traceback__
+
+
+def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
+    batch = {"batch": fields.pop("batch")} if "batch" in fields else {}
+    line = {**batch, **fields}
+    if sum(len(str(value)) + len(name) + 8 for name, value in line.items()) > LINE_LIMIT - 200:
+        return {**batch, "limit": LINE_LIMIT}
+    return line
+
+
+def _stamp(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    now = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return {"timestamp": now, "level": event.pop("level"), "event": event.pop("event"), **event}
+
+
+def _refuse(what: str, name: str) -> None:
+    if _raise:
+        raise Unlisted(f"{what} {name}")
+    dropped[what] += 1
+
+
+def _shaped(event: str, name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_shaped(event, name, one) for one in value[:50]]
+    if _SHAPES[KINDS.get(name, "word")](value):
+        return str(value) if isinstance(value, str) else value
+    _refuse("value", f"{event}.{name}")
+    return UNSAID
+
+
+def _integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -INTEGER_LIMIT < value < INTEGER_LIMIT
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < INTEGER_LIMIT
+
+
+def _is(pattern: re.Pattern[str], *, numbers: bool = False) -> Callable[[Any], bool]:
+    def fits(value: Any) -> bool:
+        if _integer(value):
+            return pattern is _WORD
+        return (
+            isinstance(value, str)
+            and pattern.fullmatch(value) is not None
+            and (numbers or _LONG_NUMBER.search(value) is None)
+        )
+
+    return fits
+
+
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "int": lambda value: _integer(value) or (isinstance(value, str) and _CODE.fullmatch(value) is not None),
+    "float": _number,
+    "bool": lambda value: isinstance(value, bool),
+    "code": _is(_CODE),
+    "batch": _is(_BATCH, numbers=True),
+    "digest": _is(_DIGEST, numbers=True),
+    "print": _is(_PRINT, numbers=True),
+    "time": _is(_TIME),
+    "host": _is(_HOST),
+    "place": lambda value: value == "unknown" or _is(_PLACE)(value),
+    "word": _is(_WORD),
+}
+
+
+class _Foreign(logging.Handler):
+    """Records of other libraries: logger, level and class of the error, never the text; equal ones are counted."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._seen: dict[tuple[str, str, str], tuple[float, int]] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+        key = (record.name.split(".")[0], record.levelname.lower(), kind)
+        since, count = self._seen.get(key, (0.0, 0))
+        now = time.monotonic()
+        if count and now - since < COLLAPSE:
+            self._seen[key] = (since, count + 1)
+            return
+        self._seen[key] = (now, 1)
+        emit("library.message", logger=key[0], level_name=key[1], **{"class": kind or None}, count=max(count, 1))
