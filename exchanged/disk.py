@@ -30,7 +30,7 @@ class DurabilityLost(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """How one file ended: `method` (overwritten, unlinked, absent), its file system, and codes of what that cannot promise.
+    """How one file ended: `method` (overwritten, unlinked, absent), its file system, codes of what that cannot promise.
 
     Caveats: copy-on-write, data-journal, remote, flash (a remapped block may keep the old content), names
     (the folder's block may keep the old file name), swap (memory may have been written to swap).
@@ -63,7 +63,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def temp_name(path: Path) -> Path:
-    """A hidden name beside `path` that no other run uses. Never derived from `path`'s own name, which may be at the limit."""
+    """A hidden name beside `path` that no other run uses; not made from its own name, which may be at the limit."""
     return path.with_name(f".{secrets.token_hex(8)}{PART}")
 
 
@@ -131,9 +131,9 @@ def sha256(path: Path) -> str:
 
 
 def copy(source: int, target: Path, mode: int = 0o600) -> tuple[int, str]:
-    """Copy an open file to a new file `target`, durable but for its folder's entry. Gives bytes copied and their SHA-256."""
+    """Copy an open file to a new file, durable but for its folder's entry. Gives bytes copied and their SHA-256."""
     hashed, size = hashlib.sha256(), 0
-    with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
         for block in _blocks(source):
             hashed.update(block)
             size += len(block)
@@ -193,7 +193,7 @@ def destroy_tree(folder: Path, passes: int = 1) -> dict[str, Destroyed]:
 
 
 def sweep(folder: Path) -> int:
-    """Clear what interrupted writes and deletions of earlier runs left in a folder. Gives how many files were cleared."""
+    """Clear what interrupted writes and deletions of earlier runs left in a folder. Gives the number of files."""
     left = [path for path in folder.iterdir() if path.name.startswith(".") and path.name.endswith((GONE, PART))]
     for path in left:
         if path.is_file():
@@ -235,7 +235,7 @@ def _filesystem(device: int, path: str) -> tuple[str, tuple[str, ...]]:
 def _mount(device: int, path: str) -> tuple[str, str]:
     """Type and options of the mount that holds `path`: the one of this device with the longest mount point above it."""
     real, best = os.path.realpath(path), ("", "unknown", "")
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+    with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="surrogateescape") as table:
         for line in table:
             left, _, right = line.partition(" - ")
             fields, tail = left.split(), right.split()

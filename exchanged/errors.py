@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from exchanged.batch import Fact, Finding
 
@@ -20,11 +22,12 @@ class Problem(Exception):
 
 
 class Refused(Problem):
-    """The sender's doing: the batch goes back to the clerk with these findings."""
+    """The sender's doing: the batch goes back to the clerk with these findings (`result`: the check's whole answer)."""
 
-    def __init__(self, *findings: Finding) -> None:
-        super().__init__("batch.refused", findings=len(findings))
+    def __init__(self, *findings: Finding, result: Mapping[str, Any] | None = None) -> None:
+        super().__init__("batch.rejected", findings=len(findings))
         self.findings = findings
+        self.result = result
 
 
 class NotYet(Problem):

@@ -2,8 +2,8 @@
 
 Takes   `emit(event, **fields)`, where the event and each of its fields stand in `EVENTS`
 Gives   a line with timestamp (RFC 3339, zone), level, event, batch and the fields, 8 KB at most
-Drops   an unlisted event or field and a value that is not of its field's shape become "?" and are counted in `dropped`;
-        after `strict()` (tests) they raise. Of other libraries' records only logger, level and class of the error remain.
+Drops   an unlisted event or field and a value not of its field's shape become "?" and are counted in `dropped`,
+        or raise after `strict()` (tests). Of other libraries' records only logger, level and class of the error remain.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Any, TextIO
 
 LINE_LIMIT = 8192
 COLLAPSE = 60.0  # seconds in which equal records of a foreign logger become one line with a count
@@ -30,11 +27,12 @@ INTEGER_LIMIT = 10**13  # more digits than any count or size of ours, fewer than
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@/-]{0,63}")
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-_BATCH = re.compile(r"[a-z0-9][a-z0-9._-]{2,79}")
+_BATCH = re.compile(r"[a-z0-9]{2,16}-[a-z0-9._-]{2,63}")
 _DIGEST = re.compile(r"(sha256:)?[0-9a-fA-F]{8,64}")
 _PRINT = re.compile(r"[0-9A-Fa-f]{40}|[A-Za-z0-9-]{0,40} ?(SHA256|MD5):[A-Za-z0-9+/=:]{20,64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,255}")
+_PATH = re.compile(r"/[A-Za-z0-9._/-]{0,200}")
 _PLACE = re.compile(r"[a-z_]{1,40}(/[a-z_]{1,40})*\.py:\d{1,5}")
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Fa-f])\d{15,18}[Xx]?(?![0-9A-Fa-f])")
 
@@ -47,27 +45,30 @@ class Event:
     fields: tuple[str, ...] = ()
 
 
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 # What each field may hold, whatever the event.
 KINDS: dict[str, str] = {
-    **dict.fromkeys(
-        """rows files findings warnings errors bytes free needed attempt attempts passes count pending port pid seq page
-        pages days position limit total missing waiting restarts row status""".split(),
-        "int",
-    ),
-    **dict.fromkeys(["seconds", "load"], "float"),
-    **dict.fromkeys(["already", "again", "enabled", "receipts", "forms"], "bool"),
-    **dict.fromkeys("reason code rule state before after rules".split(), "code"),
-    **dict.fromkeys(["batch", "replaced_by", "other"], "batch"),
-    **dict.fromkeys("sha256 digest package_sha256 head name_hash".split(), "digest"),
-    **dict.fromkeys("fingerprint expected offered key signer recipient".split(), "print"),
-    **dict.fromkeys("next_attempt time deadline expires until since".split(), "time"),
-    **dict.fromkeys(["host"], "host"),
-    **dict.fromkeys(["place"], "place"),
-    **dict.fromkeys(
-        """folder kind logger class version method server lane step credential algorithm setting extension program
-        by filesystem signal errno level_name""".split(),
-        "word",
-    ),
+    name: kind
+    for kind, names in {
+        "int": """rows files findings warnings errors bytes free needed attempt attempts passes count pending port pid
+            seq page pages days position limit total waiting restarts row errno exit""",
+        "float": "seconds",
+        "bool": "already again",
+        "code": "reason code rule rules state before",
+        "batch": "batch replaced_by other",
+        "digest": "sha256 digest name_hash",
+        "print": "fingerprint expected offered key signer recipient",
+        "time": "next_attempt time deadline expires until",
+        "host": "host",
+        "place": "place",
+        "word": """folder kind logger class version method lane step credential extension program by filesystem signal
+            status setting missing level_name error name mode stage problem operation""",
+        "path": "path socket",
+    }.items()
+    for name in _words(names)
 }
 
 # Why a batch or the daemon cannot go on: the codes of NotYet, Held and IntegrityFailure. Each can be logged by itself.
@@ -75,7 +76,7 @@ _REASONS = {
     "sealing": {
         "error": """signer_missing signer_expired signer_revoked signer_cannot_sign recipient_missing recipient_expired
             recipient_revoked recipient_cannot_encrypt passphrase_missing passphrase_wrong token_absent gpg_missing
-            gpg_failed clock_wrong content_changed""",
+            gpg_failed clock_wrong content_changed agent_unavailable home_missing disk_full pin_blocked""",
         "warning": "timeout",
     },
     "delivery": {
@@ -84,14 +85,12 @@ _REASONS = {
             hash_unsupported conflict package_changed""",
         "warning": "unreachable timeout outcome_unknown connection_lost",
     },
-    "ledger": {
-        "critical": "tampered newer key_missing",
-        "error": "unavailable",
-    },
-    "evidence": {"critical": "altered"},
-    "disk": {"error": "full failed read_only", "critical": "sync_failed"},
+    "ledger": {"critical": "tampered damaged newer key_missing", "error": "unavailable"},
+    "evidence": {"critical": "altered missing"},
+    "disk": {"critical": "sync_failed", "error": "full failed read_only"},
     "folder": {"error": "missing not_writable wrong_mode"},
-    "credential": {"error": "missing unreadable wrong_mode"},
+    "credential": {"error": "wrong_mode"},
+    "credentials": {"error": "missing unreadable open"},
     "check": {"warning": "no_memory timeout crashed"},
     "step": {"error": "failed repeated"},
     "source": {"error": "changed missing"},
@@ -99,15 +98,13 @@ _REASONS = {
     "finding": {"notice": "hold"},
 }
 
-_REASON_FIELDS = """reason host port expected offered fingerprint key signer recipient expires credential folder free needed errno
-    sha256 position bytes attempt attempts next_attempt seconds class place step seq rules rule again code extension
-    method program setting other findings state kind missing page status count""".split()
+_REASON_FIELDS = tuple(KINDS)  # whatever facts the reason has
 
 REASONS: dict[str, Event] = {
-    f"{subject}.{name}": Event(level, tuple(_REASON_FIELDS))
+    f"{subject}.{name}": Event(level, _REASON_FIELDS)
     for subject, levels in _REASONS.items()
     for level, names in levels.items()
-    for name in names.split()
+    for name in _words(names)
 }
 
 EVENTS: dict[str, Event] = {
@@ -172,7 +169,7 @@ def strict(on: bool = True) -> None:
 
 
 def setup(stream: TextIO | None = None) -> None:
-    """Sends every event as a JSON line to `stream` (default: standard output) and reduces all other loggers to theirs."""
+    """Sends every event as a JSON line to `stream` (default: standard output); reduces all other loggers to theirs."""
     global _write
     import structlog
 
@@ -221,15 +218,11 @@ def place(error: BaseException) -> str:
     """Where an error came from, as `file.py:line` of our own code, or "unknown". Never its text."""
     here = Path(__file__).resolve().parent
     found = "unknown"
-    for frame, line in traceback.walk_tb(_traceback(error)):
+    for frame, line in traceback.walk_tb(error.__traceback__):
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(here):
             found = f"{path.relative_to(here).as_posix()}:{line}"
     return found
-
-
-def _traceback(error: BaseException) -> TracebackType | None:
-    return error.__traceback__
 
 
 def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +233,7 @@ def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
     return line
 
 
-def _stamp(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _stamp(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     now = datetime.now().astimezone().isoformat(timespec="milliseconds")
     return {"timestamp": now, "level": event.pop("level"), "event": event.pop("event"), **event}
 
@@ -282,16 +275,17 @@ def _is(pattern: re.Pattern[str], *, numbers: bool = False) -> Callable[[Any], b
 
 
 _SHAPES: dict[str, Callable[[Any], bool]] = {
-    "int": lambda value: _integer(value) or (isinstance(value, str) and _CODE.fullmatch(value) is not None),
+    "int": _integer,
     "float": _number,
     "bool": lambda value: isinstance(value, bool),
     "code": _is(_CODE),
     "batch": _is(_BATCH, numbers=True),
-    "digest": _is(_DIGEST, numbers=True),
+    "digest": _is(_DIGEST),
     "print": _is(_PRINT, numbers=True),
     "time": _is(_TIME),
     "host": _is(_HOST),
     "place": lambda value: value == "unknown" or _is(_PLACE)(value),
+    "path": _is(_PATH),
     "word": _is(_WORD),
 }
 

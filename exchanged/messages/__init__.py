@@ -1,0 +1,131 @@
+"""What people read, in Chinese and English, by code. Rendered only at the edges: terminal, report, manual.
+
+A text stands in `<language>/*.toml`. `{name}` is a fact, `{name:size}` a number of bytes, `{name:list}` a list,
+`{name:rule}` a rule, `{name:kind}` a code of ours with a text of its own (`kind.<code>`). A part in `[…]` is left out
+when a fact of it is missing.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = ("zh", "en")
+ENTRY = {"text", "do", "why"}
+TEXTS = Path(__file__).parent
+PARTS = ("words", "rules", "reasons", "events", "problems")
+
+_FACT = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
+
+
+def text(code: str, language: str, /, **facts: Any) -> str:
+    """The sentence for a code: what happened, with its facts."""
+    entry = _entry(code, language)
+    return code if entry is None else _render(entry["text"], facts, language)
+
+
+def advice(code: str, language: str, /, **facts: Any) -> str | None:
+    """What to do next about a code, or None when nothing is to be done."""
+    entry = _entry(code, language)
+    return _render(entry["do"], facts, language) if entry and "do" in entry else None
+
+
+def rule_text(rule: str, column: str | None, facts: Mapping[str, Any], language: str) -> str:
+    """The sentence for a finding. `column` is the standard's Chinese field name."""
+    return text(f"rule.{rule}", language, **{"column": column, **facts})
+
+
+def explain(code: str, language: str) -> str | None:
+    """What an event, reason or state means and what to do about it; None for a code that is not ours.
+
+    Rules have their own pages, with their source in the standard (`exchanged.standard.rules.explain`).
+    """
+    entry = _entry(code, language) or _entry(f"state.{code}", language)
+    if entry is None or "why" not in entry:
+        return None
+    parts = [_render(entry["text"], {}, language), entry["why"], entry.get("do", "")]
+    return "\n\n".join(_render(part, {}, language) for part in parts if part)
+
+
+def codes(part: str, language: str) -> frozenset[str]:
+    """Every code of one part (`PARTS`) that has a text."""
+    return frozenset(_texts(part, language))
+
+
+def size(count: int) -> str:
+    """Bytes as people read them: 0 B, 512 B, 3.4 MB (powers of 1000, as in the configuration)."""
+    amount = float(count)
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def duration(seconds: float, language: str) -> str:
+    """A length of time in its two largest units: 3天4小时, 3 d 4 h."""
+    units = [("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)]
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for name, length in units:
+        count, left = divmod(left, length)
+        if count or (name == "second" and not parts):
+            parts.append(text(f"unit.{name}", language, n=count))
+    return ("" if language == "zh" else " ").join(parts[:2])
+
+
+@cache
+def _texts(part: str, language: str) -> dict[str, dict[str, str]]:
+    chosen = language if language in LANGUAGES else "zh"
+    raw = (TEXTS / chosen / f"{part}.toml").read_text(encoding="utf-8")
+    return dict(_flat("", tomllib.loads(raw)))
+
+
+def _flat(prefix: str, table: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    found: list[tuple[str, dict[str, str]]] = []
+    for key, value in table.items():
+        code = f"{prefix}{key}"
+        if isinstance(value, str):
+            found.append((code, {"text": value}))
+        elif "text" in value and value.keys() <= ENTRY:
+            found.append((code, {name: " ".join(one.split()) for name, one in value.items()}))
+        else:
+            found += _flat(f"{code}.", value)
+    return found
+
+
+def _entry(code: str, language: str) -> dict[str, str] | None:
+    parts = ("rules",) if code.startswith("rule.") else PARTS
+    return next((texts[code] for part in parts if code in (texts := _texts(part, language))), None)
+
+
+def _render(template: str, facts: Mapping[str, Any], language: str) -> str:
+    def optional(match: re.Match[str]) -> str:
+        names = [name for name, _ in _FACT.findall(match[1])]
+        return match[1] if all(facts.get(name) not in (None, "") for name in names) else ""
+
+    def fact(match: re.Match[str]) -> str:
+        return _shown(facts.get(match[1]), match[2], language)
+
+    return _FACT.sub(fact, _OPTIONAL.sub(optional, template))
+
+
+def _shown(value: Any, shape: str | None, language: str) -> str:
+    if value is None:
+        return "?"
+    if shape == "size" and isinstance(value, int):
+        return size(value)
+    if shape == "list":
+        items = value if isinstance(value, list | tuple) else str(value).split(",")
+        return ("、" if language == "zh" else ", ").join(str(item).strip() for item in items)
+    if shape == "rule":
+        return rule_text(str(value), None, {}, language)
+    if shape == "kind":
+        entry = _entry(f"kind.{value}", language)
+        return entry["text"] if entry else str(value)
+    return str(value)

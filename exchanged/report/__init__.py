@@ -1,0 +1,45 @@
+"""What people get in their hands: the report of a rejected batch and the slip of a reported one. No cell values.
+
+Takes   the result of a check or the facts of a batch
+Gives   files by name, as bytes, for whoever writes them down
+Redo    only computes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from exchanged.batch import Finding
+from exchanged.report import document
+
+__all__ = ["check_document", "reports", "scan_document", "slips"]
+
+
+def check_document(result: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """`exchanged-check/1` of a check's result."""
+    return document.check(result, language)
+
+
+def scan_document(name: str, result: Mapping[str, Any], severity: Mapping[str, str], language: str) -> dict[str, Any]:
+    """`exchanged-scan/1` of a look at a scan; `severity` holds the overrides by rule."""
+    return document.scan(name, result, severity, language)
+
+
+def reports(
+    batch: str, stem: str, result: Mapping[str, Any], findings: Sequence[Finding], language: str
+) -> dict[str, bytes]:
+    """`report.html` for people and `report.json` for programs, of a batch that goes back to its clerk."""
+    from exchanged.report import html
+
+    said = document.check(result, language, findings=findings)
+    said = said | {"format": document.REPORT}
+    said = {"format": said.pop("format"), "batch": batch, "stem": stem, **said}
+    return {"report.html": document.encoded(html.page(said, language)), "report.json": document.as_json(said)}
+
+
+def slips(facts: Mapping[str, Any], language: str = "zh") -> dict[str, bytes]:
+    """The clerk's proof by file ending, `txt` and `json`."""
+    from exchanged.report import slip
+
+    return {"txt": document.encoded(slip.text_of(facts, language)), "json": document.as_json(slip.document(facts))}

@@ -1,0 +1,34 @@
+# make test | demo | bench | lint | lock: each sets up what it needs first, also on a machine with nothing but Debian 12.
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?= -n auto
+
+.PHONY: test quick demo bench lint lock clean
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
+
+demo: $(READY)
+	$(BIN)/exchanged demo $(DIR)
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock:
+	sh .ci/lock
+
+clean:
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(READY): requirements-dev.lock pyproject.toml .ci/setup
+	sh .ci/setup $(VENV)

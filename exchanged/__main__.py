@@ -1,0 +1,7 @@
+"""`python -m exchanged`."""
+
+import sys
+
+from exchanged.cli import main
+
+sys.exit(main())

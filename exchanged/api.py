@@ -1,0 +1,261 @@
+"""The one door: what the command line and the daemon can ask for. Plain values in, JSON-able values out.
+
+Everything heavy is imported when it is asked for. Raises the errors of `exchanged.errors`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exchanged.batch import Checks
+from exchanged.errors import NotYet
+
+Names = list[str]  # `list` is a method below
+
+if TYPE_CHECKING:
+    from exchanged.engine import Engine
+    from exchanged.ledger import Ledger, Record
+    from exchanged.settings import Settings
+
+
+def check(
+    paths: Sequence[Path],
+    settings: Settings | None = None,
+    *,
+    limit: int = 1000,
+    language: str = "zh",
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Validate spreadsheets as the daemon would. Gives the document `exchanged-check/1`; writes nothing."""
+    import dataclasses
+    import unicodedata
+
+    from exchanged import config
+    from exchanged.report import document
+    from exchanged.sandbox import Sandbox
+    from exchanged.stages import check as checking
+    from exchanged.steps import today
+
+    checks = config.checks(settings, today()) if settings else Checks(today=today())
+    checks = dataclasses.replace(checks, limit=limit)
+    files = sorted(((path.name, path) for path in paths), key=lambda pair: unicodedata.normalize("NFC", pair[0]))
+    with Sandbox() as sandbox:
+        result, _ = checking.check(files, checks, sandbox, progress=progress)
+    return document.check(result, language)
+
+
+def scan(path: Path, settings: Settings | None = None, *, language: str = "zh") -> dict[str, Any]:
+    """Check a confirmation scan alone. Gives the document `exchanged-scan/1`."""
+    from exchanged.report import document
+    from exchanged.sandbox import Sandbox
+    from exchanged.steps import confirmation_finding, examine
+
+    max_pages = settings.confirmation.max_pages if settings else 10
+    with Sandbox() as sandbox:
+        found = examine(path, max_pages, sandbox)
+    overrides = settings.standard.severity if settings else {}
+    findings = [confirmation_finding(one, overrides, path.name) for one in found["findings"]]
+    return document.scan(path.name, found, [one for one in findings if one.severity != "off"], language)
+
+
+def standard() -> dict[str, Any]:
+    """The field standard, code lists, rules with their severity, and catalogue editions in force."""
+    from exchanged.standard import fields, rules, tables
+    from exchanged.standard.catalogue import Catalogue
+
+    return {
+        "format": "exchanged-standard/1",
+        "fields": [
+            {"order": one.order, "name": one.name, "key": one.key, "max_length": one.max_length} for one in fields.FIELDS
+        ],
+        "codes": list(tables.rows("codes")),
+        "rules": [
+            {"rule": one.name, "scope": one.scope, "severity": str(one.severity), "fields": list(one.fields),
+             "zh": one.zh, "en": one.en, "fixed": one.name in rules.FIXED}
+            for one in rules.RULES.values()
+        ],
+        "catalogues": Catalogue.load().editions(),
+    }  # fmt: skip
+
+
+def open_package(path: Path, out: Path, config_path: Path | None = None) -> dict[str, Any]:
+    """The receiving side: verify, decrypt, and compare the manifest with the content. Gives `exchanged-open/1`."""
+    from exchanged import config
+    from exchanged.sealing import package
+    from exchanged.sealing.gnupg import Gnupg
+
+    settings = config.load(config.find(config_path))
+    sealing = settings.sealing
+    name = sealing.passphrase
+    gnupg = Gnupg(
+        sealing.gnupg_home,
+        sealing.sign_with,
+        sealing.encrypt_to,
+        lambda: config.credential(settings, name) if name else None,
+    )
+    return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out)}
+
+
+def init(directory: Path, keys: bool = False) -> list[str]:
+    """Write a commented configuration, the folders with right modes, and on request keys. Gives lines to show."""
+    from exchanged import setup
+
+    return setup.init(directory, keys)
+
+
+def doctor(config_path: Path | None = None) -> list[dict[str, Any]]:
+    """Everything the work depends on, each ok, warn or fail with what to do."""
+    from exchanged.doctor import examine
+
+    return examine(config_path)
+
+
+def open_exchange(config_path: Path | None = None) -> Exchange:
+    """The exchange that a configuration describes. Raises ConfigError."""
+    from exchanged import config
+
+    return Exchange(config.load(config.find(config_path)))
+
+
+class Exchange:
+    """One unit's exchange: its batches and the operator's decisions about them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    # --- at work --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """The one instance at work. Raises NotYet("daemon.running") where another is."""
+        from exchanged.engine import Engine, lock
+
+        with lock(self._state()):
+            engine = Engine(self.settings)
+            try:
+                yield engine
+            finally:
+                engine.close()
+
+    def once(self) -> dict[str, Any]:
+        """Do all that can be done now, then stop. Gives `exchanged-once/1`."""
+        with self.engine() as engine:
+            return engine.once()
+
+    def _state(self) -> Path:
+        state = self.settings.folders.state
+        if not state.is_dir():
+            raise NotYet("folder.missing", folder="state")
+        return state
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _ledger(self) -> Iterator[Ledger]:
+        from exchanged.engine import open_ledger
+
+        ledger, _ = open_ledger(self.settings)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    def status(self) -> dict[str, Any]:
+        """One screen. Gives `exchanged-status/1`."""
+        from exchanged import overview
+
+        with self._ledger() as ledger:
+            return overview.status(self.settings, ledger)
+
+    def list(self) -> list[dict[str, Any]]:
+        """Every batch, newest first."""
+        from exchanged import overview
+
+        with self._ledger() as ledger:
+            return [overview.row(batch) for batch in reversed(ledger.batches())]
+
+    def show(self, name: str) -> dict[str, Any]:
+        """Everything known about one batch. Gives `exchanged-show/1`; raises NotYet("batch.unknown")."""
+        from exchanged import overview
+
+        with self._ledger() as ledger:
+            return overview.show(ledger, self._one(ledger, name))
+
+    def trace(self, number: str) -> dict[str, Any]:
+        """The history of one certificate number. Gives `exchanged-trace/1`."""
+        from exchanged import overview
+        from exchanged.engine import open_ledger
+
+        ledger, secrets = open_ledger(self.settings)
+        try:
+            return overview.trace(ledger, secrets, number)
+        finally:
+            ledger.close()
+
+    def audit(self) -> dict[str, Any]:
+        """Verify the ledger's chain and every evidence file. Gives `exchanged-audit/1`."""
+        from exchanged import evidence
+
+        with self._ledger() as ledger:
+            return evidence.audit(ledger, self._state() / "evidence")
+
+    # --- deciding -------------------------------------------------------------------------------------------------
+
+    def retry(self, names: Sequence[str]) -> Names:
+        """Try batches at once. Gives those to which it applied."""
+        return self._decide(names, "retry")
+
+    def hold(self, names: Sequence[str]) -> Names | None:
+        """Hold batches; without a name, delivery as a whole."""
+        if names:
+            return self._decide(names, "hold")
+        return self._pause(True)
+
+    def release(self, names: Sequence[str]) -> Names | None:
+        """Release held batches; without a name, delivery as a whole."""
+        if names:
+            return self._decide(names, "release")
+        return self._pause(False)
+
+    def withdraw(self, names: Sequence[str], reason: str) -> Names:
+        """Take batches back before they are delivered; where nobody is at work, their files go back at once."""
+        done = self._decide(names, "withdraw", reason)
+        with contextlib.suppress(NotYet), self.engine() as engine:
+            _settle(engine)
+        return done
+
+    def _decide(self, names: Sequence[str], what: str, *words: str) -> Names:
+        from exchanged.engine import open_ledger
+        from exchanged.flow import Flow
+        from exchanged.sandbox import Sandbox
+        from exchanged.steps import Steps
+
+        ledger, secrets = open_ledger(self.settings)
+        try:
+            flow = Flow(ledger, Steps(self.settings, ledger, secrets, Sandbox()))
+            batches = [self._one(ledger, name) for name in names]
+            return [batch.id for batch in batches if getattr(flow, what)(batch, *words)]
+        finally:
+            ledger.close()
+
+    def _pause(self, paused: bool) -> Names | None:
+        with self._ledger() as ledger:
+            ledger.pause(paused)
+        return None
+
+    def _one(self, ledger: Ledger, name: str) -> Record:
+        batch = ledger.batch(name)
+        if batch is None:
+            raise NotYet("batch.unknown", batch=name)
+        return batch
+
+
+def _settle(engine: Engine) -> None:
+    """Let finished batches be cleared, without taking anything new."""
+    deadline = time.monotonic() + 60
+    while (engine.tick(look=False) or engine.busy) and time.monotonic() < deadline:
+        engine.wait(0.2)

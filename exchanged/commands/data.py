@@ -1,0 +1,136 @@
+"""Commands about data that need no ledger: check, scan, open, explain, standard."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exchanged.commands import status
+from exchanged.commands.output import answer
+from exchanged.commands.trouble import Usage
+from exchanged.messages import explain as explained
+from exchanged.messages import text
+
+if TYPE_CHECKING:
+    from exchanged.config import Settings
+
+Arguments = argparse.Namespace
+
+
+def check(arguments: Arguments) -> int:
+    """Validates spreadsheets; writes nothing but the report that was asked for."""
+    from exchanged import api
+    from exchanged.views.check import check_page
+    from exchanged.views.progress import Progress
+
+    for file in arguments.files:
+        _readable(file)
+    settings = _settings_if_any(arguments)
+    label = text("check.working", arguments.language)
+    with Progress(label, on=not arguments.json) as progress:
+        result = api.check(
+            arguments.files, settings, limit=arguments.limit, language=arguments.language, progress=progress
+        )
+    if arguments.report:
+        _write_report(arguments.report, result, arguments.language)
+    answer(arguments, result, check_page)
+    return status.OK if result["verdict"] == "valid" else status.WRONG
+
+
+def scan(arguments: Arguments) -> int:
+    """Checks a confirmation scan alone."""
+    from exchanged import api
+    from exchanged.views.check import scan_page
+
+    _readable(arguments.file)
+    result = api.scan(arguments.file, _settings_if_any(arguments), language=arguments.language)
+    answer(arguments, result, scan_page)
+    return status.OK if result["verdict"] == "valid" else status.WRONG
+
+
+def open_package(arguments: Arguments) -> int:
+    """The receiving side: verifies, decrypts, compares the manifest with the content."""
+    from exchanged import api
+    from exchanged.views.system import open_page
+
+    _readable(arguments.package)
+    result = api.open_package(arguments.package, arguments.out, arguments.config)
+    answer(arguments, result, open_page)
+    return status.OK
+
+
+def explain(arguments: Arguments) -> int:
+    """What a rule, a reason, an event or a state means."""
+    from exchanged.standard import rules
+    from exchanged.views.system import explain_page
+
+    page = rules.explain(arguments.code, arguments.language) or explained(arguments.code, arguments.language)
+    if page is None:
+        raise Usage("cli.unknown_code", code=_shown(arguments.code), nearest=_nearest(arguments.code))
+    rule = rules.RULES.get(arguments.code)
+    answer(arguments, {"code": arguments.code, "page": page, "rule": rule}, explain_page)
+    return status.OK
+
+
+def standard(arguments: Arguments) -> int:
+    """The field standard, code lists, rules and catalogue editions."""
+    from exchanged import api
+    from exchanged.views.system import standard_page
+
+    answer(arguments, api.standard(), standard_page)
+    return status.OK
+
+
+def _settings_if_any(arguments: Arguments) -> Settings | None:
+    """The configuration that was named, or the machine's own where this user can read it; else none is needed."""
+    from exchanged import config
+
+    named = arguments.config or os.environ.get("EXCHANGED_CONFIG")
+    path = config.find(arguments.config)
+    if named or os.access(path, os.R_OK):
+        return config.load(path)
+    return None
+
+
+def _readable(path: Path) -> None:
+    """Raises Usage unless this is a plain file that can be read (a pipe would make the command wait for ever)."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise Usage("cli.no_file", file=str(path)) from None
+    except (OSError, ValueError):
+        raise Usage("cli.unreadable", file=str(path)) from None
+    if not stat.S_ISREG(mode):
+        raise Usage("cli.not_a_file", file=str(path))
+    if not os.access(path, os.R_OK):
+        raise Usage("cli.unreadable", file=str(path))
+
+
+def _write_report(path: Path, result: dict[str, Any], language: str) -> None:
+    from exchanged.report.html import page
+
+    try:
+        path.write_text(page(result, language), encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        raise Usage("cli.unwritable", file=str(path)) from None
+
+
+def _shown(code: str) -> str:
+    return code if len(code) <= 60 else f"{code[:60]}…"
+
+
+def _nearest(code: str) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(code, known_codes(), 1)), "")
+
+
+def known_codes() -> list[str]:
+    """Every code that `explain` knows: rules, events and reasons, states."""
+    from exchanged import log, states
+    from exchanged.standard.rules import RULES
+
+    return [*RULES, *log.EVENTS, *(str(state) for state in states.State)]

@@ -1,0 +1,43 @@
+"""How a command's answer leaves: one JSON document, or a page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from exchanged.views.page import Page, show
+
+
+def answer(arguments: argparse.Namespace, document: Any, view: Callable[[Any, str], Page]) -> None:
+    """Writes the document where --json was asked for, else the page that `view` makes of it."""
+    if getattr(arguments, "json", False):
+        write_json(document)
+    else:
+        show(view(document, arguments.language))
+
+
+def write_json(document: Any) -> None:
+    """One JSON document in UTF-8 on standard output, whatever the locale; lone surrogates as \\u escapes."""
+    body = json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(body.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+def tell(*lines: str) -> None:
+    """Plain lines on standard output."""
+    page = Page()
+    for line in lines:
+        page.line(line)
+    show(page)
+
+
+def complain(*lines: str) -> None:
+    """Plain lines on standard error."""
+    page = Page()
+    for line in lines:
+        page.line(line)
+    show(page, sys.stderr)

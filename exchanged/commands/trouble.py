@@ -1,0 +1,82 @@
+"""What a command says when it could not do its work, and the exit status that goes with it.
+
+Only our own codes and facts are shown; of any other error only its class and the place in our code.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from exchanged import log
+from exchanged.commands import status
+from exchanged.commands.output import complain, write_json
+from exchanged.errors import ConfigError, ConfigProblem, Held, IntegrityFailure, NotYet, Problem, Refused
+from exchanged.messages import advice, rule_text, text
+
+
+class Usage(Exception):
+    """The command was called with something it cannot use: a message code and its facts."""
+
+    def __init__(self, reason: str, /, **facts: str | int) -> None:
+        super().__init__(reason)
+        self.code = reason
+        self.facts = facts
+
+
+def report(error: Exception, arguments: argparse.Namespace) -> int:
+    """Says what went wrong on standard error (with --json also as a document on standard output)."""
+    language = arguments.language
+    code, facts, number = _sorted(error)
+    lines = _lines(error, code, facts, language)
+    complain(*lines)
+    if getattr(arguments, "json", False):
+        document: dict[str, object] = {"format": "exchanged-error/1", "code": code, "facts": facts, "message": lines[0]}
+        if isinstance(error, ConfigError):
+            document["problems"] = [problem_document(problem, language) for problem in error.problems]
+        write_json(document)
+    return number
+
+
+def problem_document(problem: ConfigProblem, language: str) -> dict[str, object]:
+    """One configuration problem as it stands in JSON."""
+    return {
+        "path": problem.path,
+        "code": problem.code,
+        "line": problem.facts.get("line"),
+        "message": text(problem.code, language, **problem.facts),
+    }
+
+
+def problem_line(problem: ConfigProblem, language: str) -> str:
+    """One configuration problem as a line: place, key, what to write."""
+    place = text("cli.config_line", language, line=problem.facts["line"]) if "line" in problem.facts else ""
+    key = f"{problem.path}{text('check.colon', language)}" if problem.path else ""
+    return f"  {place}{key}{text(problem.code, language, **problem.facts)}"
+
+
+def _sorted(error: Exception) -> tuple[str, dict[str, object], int]:
+    if isinstance(error, Usage):
+        return error.code, dict(error.facts), status.USAGE
+    if isinstance(error, ConfigError):
+        return "cli.config_wrong", {"count": len(error.problems)}, status.CONFIG
+    if isinstance(error, Problem):
+        return error.code, dict(error.facts), _status_of(error)
+    return "cli.bug", {"class": type(error).__name__, "place": log.place(error)}, status.BUG
+
+
+def _status_of(error: Problem) -> int:
+    if isinstance(error, Refused):
+        return status.WRONG
+    if isinstance(error, IntegrityFailure):
+        return status.INTEGRITY
+    return status.PENDING if isinstance(error, NotYet | Held) else status.BUG
+
+
+def _lines(error: Exception, code: str, facts: dict[str, object], language: str) -> list[str]:
+    lines = [f"exchanged: {text(code, language, **facts)}"]
+    if isinstance(error, ConfigError):
+        return lines + [problem_line(problem, language) for problem in error.problems]
+    if isinstance(error, Refused):
+        return lines + [f"  {rule_text(one.rule, one.column, one.facts, language)}" for one in error.findings[:20]]
+    said = advice(code, language, **facts)
+    return lines + ([f"  → {said}"] if said else [])

@@ -1,0 +1,124 @@
+"""How a batch ends: given back to the clerk, or closed with a slip; and in every case destroyed here and proven.
+
+Takes   a batch in a final state, or one that is about to be rejected
+Gives   the clerk's folder or slip, the deletion record, the evidence file
+Redo    each file is written whole under its own name again; what is destroyed already is recorded as absent
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from exchanged import __version__, disk, evidence, report
+from exchanged.batch import Finding
+from exchanged.errors import Refused
+from exchanged.ledger import Ledger, Record, Source
+from exchanged.settings import Settings
+from exchanged.stages import giveback, shred
+from exchanged.states import State
+
+SOFTWARE = f"exchanged {__version__}"
+
+
+class Endings:
+    """Ends batches of one unit."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, spool: Path, outbox: Path) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._spool = spool
+        self._outbox = outbox
+        self._evidence = settings.folders.state / "evidence"
+
+    def give_back(self, batch: Record, refusal: Refused) -> dict[str, Any]:
+        """Give the clerk the originals and what is wrong with them; facts of the rejection without places."""
+        sources = self._ledger.sources(batch)
+        result = refusal.result or self._result(batch, sources)
+        by_rule: dict[str, int] = dict(result["summary"]["by_rule"]) if refusal.result else {}
+        if refusal.result is None:
+            for one in refusal.findings:
+                by_rule[one.rule] = by_rule.get(one.rule, 0) + 1
+            result = {**result, "summary": _summary(refusal.findings, by_rule)}
+        reports = report.reports(batch.id, batch.stem, result, refusal.findings, self._settings.language)
+        giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, reports)
+        return {"errors": result["summary"]["error"], "rules": by_rule, "reason": refusal.code}
+
+    def _result(self, batch: Record, sources: Sequence[Source]) -> dict[str, Any]:
+        """The check's shape where no check speaks: a scan or the history was found wrong."""
+        rows = batch.facts.get("file_rows", [])
+        names = [sheet.name for sheet in sorted_sheets(sources)]
+        files = [
+            {"name": name, "sheet": None, "header_row": None, "rows": rows[at] if at < len(rows) else 0}
+            for at, name in enumerate(names)
+        ]
+        return {
+            "rows": batch.rows or 0,
+            "digest": batch.digest,
+            "files": files,
+            "counts": batch.facts.get("counts", []),
+        }
+
+    def clear(self, batch: Record) -> dict[str, Any]:
+        """A finished batch: nothing of it stays but the evidence, and for a reported one the clerk's slip."""
+        if batch.state is State.WITHDRAWN and (self._spool / batch.id).is_dir():
+            self.give_back(batch, Refused())
+        deletion = shred.shred(
+            self._spool / batch.id, self._outbox / f"{batch.id}.pgp", self._settings.deletion.overwrite
+        )
+        if batch.state is not State.CLOSED:
+            self._ledger.note(batch, "deletion.done", deletion=deletion)
+        known = self._ledger.batch(batch.id) or batch
+        if batch.state is State.CLOSED:
+            self._slip(known)
+        sources = self._ledger.sources(batch)
+        return {"sha256": evidence.write(self._evidence, evidence.build(self._ledger, known, sources, SOFTWARE))}
+
+    def _slip(self, batch: Record) -> None:
+        for ending, content in report.slips(slip_facts(batch, self._settings)).items():
+            disk.write(self._settings.folders.receipts / slip_name(batch, ending), content, giveback.FILE_MODE)
+            (self._settings.folders.receipts / slip_name(batch, ending)).chmod(giveback.FILE_MODE)
+
+
+def sorted_sheets(sources: Sequence[Source]) -> list[Source]:
+    """The spreadsheets of a batch in the order in which they are checked and sent: by name, NFC."""
+    return sorted((one for one in sources if one.position), key=lambda one: unicodedata.normalize("NFC", one.name))
+
+
+def slip_name(batch: Record, ending: str) -> str:
+    """`<stem>.<batch>.txt`, the stem cut where the name would be too long for a file system."""
+    tail = f".{batch.id}.{ending}"
+    stem = batch.stem
+    while len((stem + tail).encode("utf-8", "surrogateescape")) > 255:
+        stem = stem[:-1]
+    return stem + tail
+
+
+def slip_facts(batch: Record, settings: Settings) -> dict[str, Any]:
+    """What the clerk's proof says."""
+    facts = batch.facts
+    return {
+        "batch": batch.id,
+        "title": batch.stem,
+        "unit": settings.unit.name,
+        "data_type": batch.data_type,
+        "state": str(batch.state),
+        "claimed": batch.created,
+        "sealed": facts.get("sealed"),
+        "delivered": facts.get("delivered"),
+        "rows": batch.rows,
+        "counts": facts.get("counts", []),
+        "digest": batch.digest,
+        "package": facts.get("package"),
+        "signer": facts.get("signer"),
+        "recipients": facts.get("recipients", []),
+        "delivery": facts.get("delivery"),
+        "warnings": facts.get("warnings", {}),
+    }
+
+
+def _summary(findings: Sequence[Finding], by_rule: Mapping[str, int]) -> dict[str, Any]:
+    count = {name: sum(one.severity == name for one in findings) for name in ("error", "hold", "warn")}
+    return {**count, "by_rule": dict(by_rule)}

@@ -1,0 +1,251 @@
+"""One instance at work: what lies in the drop folder becomes batches, every batch that is due goes one step further.
+
+Takes   settings; the lock on the state folder, which admits one instance
+Gives   `tick`, one round of the work; `once`, rounds until nothing can be done now
+Redo    `recover` puts right what an earlier run left half done, before the first round
+Ends    NotYet("daemon.running") when another instance has the lock
+
+Two batches are prepared side by side while one is being sent, so a slow server does not stop checking. All threads only
+wait for children, gpg and the network: hostile input is opened elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from exchanged import disk, log
+from exchanged.errors import NotYet
+from exchanged.flow import Flow
+from exchanged.ledger import Ledger, Record
+from exchanged.sandbox import Sandbox
+from exchanged.secrets import Secrets
+from exchanged.settings import Settings
+from exchanged.stages import giveback
+from exchanged.stages.intake import Intake
+from exchanged.states import TERMINAL, Lane, State
+from exchanged.steps import Steps
+
+WORKERS = {Lane.PREPARE: 2, Lane.COURIER: 1}
+SWEEP = 3600.0  # seconds between looks for rejected folders whose time is over
+PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which keeps changing
+
+
+@contextlib.contextmanager
+def lock(state: Path) -> Iterator[None]:
+    """Hold the state folder for this process. Raises NotYet("daemon.running") when another has it."""
+    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotYet("daemon.running") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
+    """The unit's ledger and its key. Raises NotYet when the state folder is not there."""
+    state = settings.folders.state
+    if not state.is_dir():
+        raise NotYet("folder.missing", folder="state")
+    secrets = Secrets.load(state / "ledger.key")
+    return Ledger(state / "ledger.db", secrets), secrets
+
+
+class Engine:
+    """The work of one instance. Used by one thread; it has threads of its own for the steps."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.ledger, self._secrets = open_ledger(settings)
+        self._sandbox = Sandbox()
+        self._pools = {lane: ThreadPoolExecutor(count, str(lane)) for lane, count in WORKERS.items()}
+        self._running: dict[Future[None], tuple[Lane, str]] = {}
+        self._swept = 0.0
+        self._failing: str | None = None
+        self.touched: dict[str, None] = {}
+        self.unsettled = 0
+        self.orphans = 0
+        self._build(settings)
+
+    def _build(self, settings: Settings) -> None:
+        self.settings = settings
+        self._steps = Steps(settings, self.ledger, self._secrets, self._sandbox)
+        self._flow = Flow(self.ledger, self._steps)
+        self._intake = Intake(settings, self.ledger, self._secrets, self._steps.spool)
+
+    def recover(self) -> None:
+        """Put right what an earlier run left half done."""
+        self._flow.recover()
+        self._recover_intake()
+        for folder in (self._steps.spool.parent / "outbox", self.settings.folders.receipts):
+            with contextlib.suppress(OSError):
+                disk.sweep(folder)
+
+    def _recover_intake(self) -> None:
+        with self._drop_trouble():
+            self._intake.recover()
+
+    def open_count(self) -> int:
+        """How many batches are on their way."""
+        return self.ledger.open_count()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is at work."""
+        return bool(self._running)
+
+    def tick(self, look: bool = True) -> bool:
+        """One round: take what has settled, start what is due. True if anything has happened."""
+        moved = self._collect()
+        if look:
+            moved = self._take() or moved
+            self._sweep()
+        return self._start() or moved
+
+    def _take(self) -> bool:
+        claimed = False
+        with self._drop_trouble():
+            found = self._intake.look()
+            self.unsettled = found.unsettled
+            self.orphans = 0
+            for group in found.ready:
+                try:
+                    batch = self._intake.claim(group)
+                except NotYet as problem:
+                    if problem.code != "batch.moved_meanwhile":
+                        log.emit("ledger.unavailable", reason=problem.code)
+                    self._intake.recover()
+                    continue
+                except OSError:
+                    self._intake.recover()
+                    raise
+                if batch is None:
+                    self.orphans += 1
+                    continue
+                self.touched[batch.id] = None
+                claimed = True
+                self._start()
+            self._failing = None
+        return claimed
+
+    @contextlib.contextmanager
+    def _drop_trouble(self) -> Iterator[None]:
+        """A drop folder that cannot be read or written is said once, and tried again at every look."""
+        try:
+            yield
+        except OSError as error:
+            code = "folder.missing" if isinstance(error, FileNotFoundError) else "disk.failed"
+            if self._failing != code:
+                log.emit(code, folder="drop", errno=error.errno or 0)
+            self._failing = code
+
+    def _start(self) -> bool:
+        """Hand due batches that are not at work to their lane, as many as the lane has hands."""
+        started = False
+        for lane, pool in self._pools.items():
+            at_work = {name for own, name in self._running.values() if own is lane}
+            room = WORKERS[lane] - len(at_work)
+            if not room:
+                continue
+            due = [batch for batch in self._flow.due(lane, room + len(self._running)) if not self._at_work(batch)]
+            for batch in due[:room]:
+                self._running[pool.submit(self._flow.advance, batch)] = (lane, batch.id)
+                self.touched[batch.id] = None
+                started = True
+        return started
+
+    def _at_work(self, batch: Record) -> bool:
+        return any(name == batch.id for _, name in self._running.values())
+
+    def _collect(self) -> bool:
+        done = [future for future in self._running if future.done()]
+        for future in done:
+            del self._running[future]
+            future.result()  # what ends the process comes out here
+        return bool(done)
+
+    def _sweep(self) -> None:
+        if time.monotonic() - self._swept < SWEEP and self._swept:
+            return
+        self._swept = time.monotonic()
+        deletion = self.settings.deletion
+        with contextlib.suppress(OSError):
+            expired = giveback.expire(self.settings.folders.rejected, deletion.rejected_after, deletion.overwrite)
+            if expired:
+                log.emit("rejected.expired", files=expired)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a step to end, this long at most."""
+        wait(self._running, seconds, FIRST_COMPLETED)
+
+    def drain(self, seconds: float) -> bool:
+        """Let the steps in hand end; False if one has not after so many seconds."""
+        wait(self._running, seconds)
+        self._collect()
+        return not self._running
+
+    def reload(self, settings: Settings) -> None:
+        """Go on with other settings. Only while nothing is at work."""
+        self._steps.close()
+        self._build(settings)
+
+    def rest(self) -> None:
+        """Let go of children and connections that have not been needed for a while."""
+        if not self._running:
+            self._steps.rest()
+
+    def close(self) -> None:
+        """End everything this instance has started."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+        self._steps.close()
+        self._sandbox.close()
+        self.ledger.close()
+
+    def once(self) -> dict[str, Any]:
+        """Do all that can be done now, settle time included. Gives the document `exchanged-once/1`."""
+        self.recover()
+        deadline = time.monotonic() + 2 * self.settings.intake.settle + PATIENCE
+        while True:
+            moved = self.tick()
+            if moved:
+                deadline = max(deadline, time.monotonic() + PATIENCE)
+            settling = self.unsettled and time.monotonic() < deadline
+            if not moved and not self._running and not settling:
+                break
+            if self._running:
+                self.wait(0.2)
+            elif not moved:
+                time.sleep(min(0.2, max(0.02, self.settings.intake.settle / 10)))
+        return self._account()
+
+    def _account(self) -> dict[str, Any]:
+        batches = [batch for name in self.touched if (batch := self.ledger.batch(name))]
+        open_ones = [batch for batch in self.ledger.batches(open_only=True) if batch.state not in TERMINAL]
+        waiting = [batch for batch in open_ones if batch.state is not State.HELD]
+        return {
+            "format": "exchanged-once/1",
+            "batches": [brief(batch) for batch in batches],
+            "pending": len(waiting) + self.orphans + self.unsettled,
+            "rejected": sum(batch.state is State.REJECTED for batch in batches),
+        }
+
+
+def brief(batch: Record) -> dict[str, Any]:
+    """A batch as `once`, `list` and `show` tell it."""
+    return {
+        "batch": batch.id,
+        "stem": batch.stem,
+        "state": str(batch.state),
+        "rows": batch.rows,
+        "reason": batch.reason,
+    }

@@ -1,0 +1,193 @@
+"""The engine: which step of a batch is next, run it, record it. Moves batches; nobody else does.
+
+Takes   the ledger's open batches and the stages of `exchanged.steps`
+Gives   batches one state further, or waiting with a reason, or ended
+Redo    intent is recorded before a stage acts and its result after it is durable; every stage may be run again
+Ends    Refused rejects, NotYet defers, Held holds; any other exception is counted against the batch, and the third that
+        kills or fails a step in one state holds it. Other batches go on.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from exchanged import log
+from exchanged.errors import Held, NotYet, Refused
+from exchanged.ledger import Ledger, Record, now
+from exchanged.states import BEFORE_DELIVERY, ROUTE, TERMINAL, Lane, State
+from exchanged.steps import Steps
+
+RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
+SPREAD = 0.2
+CRASHES = 3
+
+_DISK = {
+    errno.ENOSPC: "disk.full",
+    errno.EDQUOT: "disk.full",
+    errno.EROFS: "disk.read_only",
+    errno.EMFILE: "disk.failed",
+    errno.ENFILE: "disk.failed",
+}
+
+
+def delay(attempts: int) -> float:
+    """Seconds until the next try after so many failed ones, spread by a fifth so that batches do not march in step."""
+    base = RETRIES[min(attempts, len(RETRIES) - 1)]
+    return base * random.uniform(1 - SPREAD, 1 + SPREAD)
+
+
+class Flow:
+    """Moves batches. One instance per process; `advance` may run in several threads for different batches."""
+
+    def __init__(self, ledger: Ledger, steps: Steps) -> None:
+        self._ledger = ledger
+        self._steps = steps
+
+    def recover(self) -> None:
+        """At start: a step that was at work when the process ended counts against its batch."""
+        for batch in self._ledger.crashed():
+            if batch.crashes >= CRASHES and batch.state not in TERMINAL and batch.state is not State.HELD:
+                self._hold(batch, Held("step.repeated", count=batch.crashes))
+
+    def due(self, lane: Lane, most: int) -> list[Record]:
+        """Batches for which this lane has something to do now, oldest first."""
+        if lane is Lane.COURIER and self._ledger.paused:
+            return []
+        states = [state for state, step in ROUTE.items() if step.lane is lane]
+        return self._ledger.due([*states, *(TERMINAL if lane is Lane.PREPARE else ())], time.time(), most)
+
+    def advance(self, batch: Record) -> None:
+        """Run the next step of a batch and record how it ended. Raises nothing but what ends the process."""
+        try:
+            self._attempt(batch)
+        except NotYet as problem:
+            if problem.code != "batch.moved_meanwhile":
+                log.emit("ledger.unavailable", batch=batch.id, reason=problem.code)
+
+    def _attempt(self, batch: Record) -> None:
+        try:
+            if batch.state in TERMINAL:
+                self._clear(batch)
+            else:
+                self._ledger.begin(batch)
+                self._step(batch)
+        except Refused as refusal:
+            self._reject(batch, refusal)
+        except Held as problem:
+            self._hold(batch, problem)
+        except NotYet as problem:
+            self._defer(batch, problem)
+        except OSError as error:
+            code = _DISK.get(error.errno or 0, "disk.failed")
+            self._defer(batch, NotYet(code, errno=error.errno or 0, place=log.place(error)))
+        except Exception as error:
+            self._failed(batch, error)
+
+    def _step(self, batch: Record) -> None:
+        step = ROUTE[batch.state]
+        if step.stage == "check":
+            self._check(batch)
+            return
+        facts = getattr(self._steps, step.stage)(batch)
+        self._ledger.move(batch, step.done, **facts)
+        self._say(f"batch.{step.done}", batch, facts)
+
+    def _check(self, batch: Record) -> None:
+        """Checking ends in one transaction: compared with the history, entered in the index, and moved."""
+        facts, rows = self._steps.check(batch)
+        entered = self._ledger.validate(
+            batch, rows, self._steps.corrects(batch), lambda wrong: self._steps.after_history(batch, facts, wrong)
+        )
+        self._say("batch.validated", batch, entered)
+
+    def _reject(self, batch: Record, refusal: Refused) -> None:
+        try:
+            facts = self._steps.endings.give_back(batch, refusal)
+            self._ledger.move(batch, State.REJECTED, **facts)
+            self._say("batch.rejected", batch, facts)
+        except OSError as error:
+            self._defer(batch, NotYet(_DISK.get(error.errno or 0, "disk.failed"), errno=error.errno or 0))
+
+    def _clear(self, batch: Record) -> None:
+        """A finished batch: destroy what is left of it, write its evidence and the clerk's slip."""
+        facts = self._steps.endings.clear(batch)
+        self._ledger.clear(batch, **facts)
+
+    def _hold(self, batch: Record, problem: Held) -> None:
+        self._ledger.move(batch, State.HELD, reason=problem.code, reason_facts=dict(problem.facts))
+        log.emit("batch.held", batch=batch.id, reason=problem.code)
+
+    def _defer(self, batch: Record, problem: NotYet) -> None:
+        if problem.code == "batch.moved_meanwhile":
+            raise problem
+        if problem.code.endswith(".waiting"):
+            self._ledger.wait(batch, problem.code, float(problem.facts["until"]))
+            return
+        later = time.time() + delay(batch.attempts) if problem.again else None
+        self._ledger.defer(batch, problem.code, dict(problem.facts), later)
+        if problem.code in log.EVENTS:
+            self._say(problem.code, batch, problem.facts)
+        log.emit("batch.deferred", batch=batch.id, reason=problem.code, attempts=batch.attempts + 1)
+
+    def _failed(self, batch: Record, error: Exception) -> None:
+        """A fault of ours: said with class and place, tried again twice, then held."""
+        place = getattr(error, "place", None) or log.place(error)
+        kind = getattr(error, "kind", None) or type(error).__name__
+        attempt = batch.attempts + 1
+        log.emit(
+            "daemon.step_failed",
+            batch=batch.id,
+            state=str(batch.state),
+            place=place,
+            attempt=attempt,
+            **{"class": kind},
+        )
+        if attempt >= CRASHES and batch.state not in TERMINAL:
+            self._hold(batch, Held("step.failed", place=place))
+        else:
+            self._ledger.defer(
+                batch, "step.failed", {"class": kind, "place": place}, time.time() + delay(batch.attempts)
+            )
+
+    def _say(self, event: str, batch: Record, facts: Mapping[str, Any]) -> None:
+        fields = log.EVENTS[event].fields
+        log.emit(event, batch=batch.id, **{name: value for name, value in facts.items() if name in fields})
+
+    # --- the operator's decisions ---------------------------------------------------------------------------------
+
+    def retry(self, batch: Record) -> bool:
+        """Try a waiting batch at once. False where nothing is to be tried."""
+        if batch.state in TERMINAL or batch.state is State.HELD:
+            return False
+        self._ledger.wake(batch, "batch.retried")
+        log.emit("batch.retried", batch=batch.id)
+        return True
+
+    def hold(self, batch: Record) -> bool:
+        """Stop a batch until the operator releases it. False where it is at work, finished or held already."""
+        if batch.acting or batch.state in TERMINAL or batch.state is State.HELD:
+            return False
+        self._hold(batch, Held("operator.hold"))
+        return True
+
+    def release(self, batch: Record) -> bool:
+        """Let a held batch go on from where it was held."""
+        if batch.state is not State.HELD or batch.held_from is None:
+            return False
+        self._ledger.move(batch, batch.held_from, "batch.released", released=now())
+        log.emit("batch.released", batch=batch.id)
+        return True
+
+    def withdraw(self, batch: Record, reason: str) -> bool:
+        """Take a batch back before it is delivered. The reason stays with the operator: its digest goes on record."""
+        at = batch.held_from or batch.state
+        unsure = batch.reason == "delivery.outcome_unknown"
+        if batch.acting or unsure or at not in BEFORE_DELIVERY:
+            return False
+        self._ledger.move(batch, State.WITHDRAWN, note=self._steps.conceal(reason))
+        log.emit("batch.withdrawn", batch=batch.id)
+        return True

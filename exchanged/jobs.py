@@ -1,0 +1,57 @@
+"""The work that is done in a confined child: opening spreadsheets and scans. Composed here, run by the sandbox.
+
+Takes   JSON arguments, open files
+Gives   a JSON value, and bytes where there are some
+Redo    only reads and computes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from exchanged.batch import Checks, Limits
+
+Progress = Callable[[int], None]
+
+
+def to_checks(value: dict[str, Any]) -> Checks:
+    """`Checks` as it came through JSON."""
+    lists = {name: tuple(each) for name, each in value.items() if isinstance(each, list)}
+    return Checks(**{**value, **lists, "limits": Limits(**value["limits"])})
+
+
+def check(
+    args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
+) -> tuple[dict[str, Any], bytes]:
+    """Read and check spreadsheets; with `index` also the hashes of every record."""
+    from exchanged import checking
+
+    named = list(zip(args["names"], files, strict=True))
+    checked = checking.check(named, to_checks(args["checks"]), index=args["index"], progress=progress)
+    return checked.to_dict(), checked.index
+
+
+def pack(
+    args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
+) -> tuple[dict[str, Any], bytes]:
+    """Write the inside of a package to `out`: the table is made anew from the spreadsheets. The last file is the scan."""
+    from exchanged import checking
+    from exchanged.sealing import package
+
+    if out is None:
+        raise ValueError("pack needs an output")
+    table = checking.table(list(zip(args["names"], files[:-1], strict=True)), to_checks(args["checks"]))
+    digest = package.pack(
+        out, args["manifest"].encode(), table, args["table_bytes"], files[-1], args["scan_bytes"], args["sealed_at"]
+    )
+    return {"table": digest}, b""
+
+
+def scan(
+    args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
+) -> tuple[dict[str, Any], bytes]:
+    """Look at a confirmation scan."""
+    from exchanged.stages import confirm
+
+    return confirm.examine(files[0], args["max_pages"]), b""

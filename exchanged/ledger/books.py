@@ -1,0 +1,352 @@
+"""What the ledger knows: batches and their states, the clerks' files, and the index of certificate numbers.
+
+A batch moves by compare-and-set together with its event, in one transaction. What came from clerks is kept only as HMAC
+or encrypted, under a key that lies beside the ledger, not in it (`Secrets`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exchanged.errors import NotYet
+from exchanged.ledger.store import Store, now, to_json
+from exchanged.secrets import Secrets
+from exchanged.states import TERMINAL, UNDONE, State, may_move
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of the clerk's: its name, digest and size, its place in the batch (0 = the scan), and its claim."""
+
+    position: int
+    name: str
+    sha256: str
+    bytes: int
+    claim: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A batch as the ledger knows it."""
+
+    ordinal: int
+    id: str
+    stem: str
+    data_type: str
+    state: State
+    held_from: State | None
+    reason: str | None
+    reason_facts: Mapping[str, Any]
+    acting: bool
+    crashes: int
+    attempts: int
+    next_attempt: float | None
+    cleared: bool
+    rows: int | None
+    digest: str | None
+    created: str
+    updated: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Where a certificate number stands: the batch, its state, the row, and the HMAC of the record."""
+
+    batch: str
+    state: State
+    row: int
+    file: int
+    content: bytes
+
+
+class Ledger(Store):
+    """The open ledger of one unit."""
+
+    def __init__(self, path: Path, secrets: Secrets) -> None:
+        self._secrets = secrets
+        super().__init__(path)
+
+    # --- batches --------------------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        batch: str,
+        stem: str,
+        data_type: str,
+        pairing: bytes,
+        sources: Sequence[Source],
+        replaces: Record | None = None,
+    ) -> None:
+        """Enter a new batch in state `claimed` with its files; one that it replaces becomes `superseded` with it."""
+        moment = now()
+        with self.change():
+            if replaces is not None:
+                self._move(replaces, State.SUPERSEDED, "batch.superseded", {"replaced_by": batch})
+            cursor = self._db.execute(
+                "INSERT INTO batch (id, stem, pairing, data_type, state, created, updated, next_attempt)"
+                " VALUES (?, ?, ?, ?, 'claimed', ?, ?, 0)",
+                (batch, self._secrets.conceal(stem), pairing, data_type, moment, moment),
+            )
+            self._add_sources(cursor.lastrowid or 0, sources)
+            facts = {"data_type": data_type, "sources": [{"sha256": s.sha256, "bytes": s.bytes} for s in sources]}
+            self._append("batch.claimed", batch, facts)
+
+    def attach(self, batch: Record, scan: Source) -> None:
+        """Add the scan to a batch that waits for it, and wake the batch."""
+        with self.change():
+            self._expect(batch)
+            self._add_sources(batch.ordinal, [scan])
+            self._db.execute(
+                "UPDATE batch SET next_attempt = 0, attempts = 0, reason = NULL, updated = ? WHERE ordinal = ?",
+                (now(), batch.ordinal),
+            )
+            self._append("batch.scan_attached", batch.id, {"sha256": scan.sha256, "bytes": scan.bytes})
+
+    def _add_sources(self, ordinal: int, sources: Iterable[Source]) -> None:
+        self._db.executemany(
+            "INSERT INTO source VALUES (?, ?, ?, ?, ?, ?)",
+            [(ordinal, s.position, self._secrets.conceal(s.name), s.sha256, s.bytes, s.claim) for s in sources],
+        )
+
+    def sources(self, batch: Record) -> list[Source]:
+        """The clerk's files of a batch: the scan (position 0) if it has come, then the spreadsheets."""
+        query = "SELECT * FROM source WHERE batch = ? ORDER BY position"
+        with self._lock:
+            rows = self._db.execute(query, (batch.ordinal,)).fetchall()
+        return [
+            Source(r["position"], self._secrets.reveal(r["name"]), r["sha256"], r["bytes"], r["claim"]) for r in rows
+        ]
+
+    def knows_claim(self, claim: str) -> bool:
+        """Whether files that came through this claim folder have been entered."""
+        with self._lock:
+            return self._db.execute("SELECT 1 FROM source WHERE claim = ? LIMIT 1", (claim,)).fetchone() is not None
+
+    def claimed_digests(self, claim: str) -> set[str]:
+        """SHA-256 of every file that was entered through this claim folder."""
+        with self._lock:
+            return {row[0] for row in self._db.execute("SELECT sha256 FROM source WHERE claim = ?", (claim,))}
+
+    def _expect(self, batch: Record) -> None:
+        row = self._db.execute("SELECT state FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
+        if row is None or row["state"] != batch.state:
+            raise NotYet("batch.moved_meanwhile")
+
+    def begin(self, batch: Record) -> None:
+        """Note, before a step acts, that it is about to."""
+        with self.change():
+            self._expect(batch)
+            self._db.execute("UPDATE batch SET acting = 1, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
+
+    def move(self, batch: Record, after: State, event: str | None = None, **facts: Any) -> None:
+        """Move a batch by compare-and-set, merge the facts into what is known of it, and append the event."""
+        with self.change():
+            self._move(batch, after, event or f"batch.{after}", facts)
+
+    def _move(self, batch: Record, after: State, event: str, facts: Mapping[str, Any]) -> None:
+        self._expect(batch)
+        may_move(batch.state, after)
+        held = batch.state if after is State.HELD else None
+        row = self._db.execute("SELECT facts FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
+        known = json.loads(row["facts"])
+        self._db.execute(
+            "UPDATE batch SET state = ?, held_from = ?, reason = ?, reason_facts = ?, acting = 0, crashes = 0,"
+            " attempts = 0, next_attempt = ?, rows = coalesce(?, rows), digest = coalesce(?, digest), updated = ?,"
+            " facts = ? WHERE ordinal = ?",
+            (
+                after, held, facts.get("reason"), to_json(facts.get("reason_facts", {})),
+                None if after is State.HELD else 0,
+                facts.get("rows"), facts.get("digest"), now(), to_json({**known, **facts}), batch.ordinal,
+            ),
+        )  # fmt: skip
+        self._append(event, batch.id, facts)
+
+    def defer(self, batch: Record, reason: str, facts: Mapping[str, Any], next_attempt: float | None) -> None:
+        """Leave a batch in its state with a reason and the time of its next try (null: only when someone acts)."""
+        with self.change():
+            self._expect(batch)
+            self._db.execute(
+                "UPDATE batch SET acting = 0, attempts = attempts + 1, reason = ?, reason_facts = ?, next_attempt = ?,"
+                " updated = ? WHERE ordinal = ?",
+                (reason, to_json(facts), next_attempt, now(), batch.ordinal),
+            )
+            if reason != batch.reason:  # the same failure again is one event, not hundreds
+                self._append("batch.deferred", batch.id, {"reason": reason, **facts})
+
+    def wait(self, batch: Record, reason: str, until: float | None) -> None:
+        """Let a batch wait for someone outside (no failed attempt)."""
+        with self.change():
+            self._expect(batch)
+            self._db.execute(
+                "UPDATE batch SET acting = 0, reason = ?, reason_facts = '{}', next_attempt = ?, updated = ?"
+                " WHERE ordinal = ?",
+                (reason, until, now(), batch.ordinal),
+            )
+
+    def wake(self, batch: Record, event: str) -> None:
+        """Let a waiting batch be tried at once, by the operator's word."""
+        with self.change():
+            self._expect(batch)
+            self._db.execute("UPDATE batch SET next_attempt = 0, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
+            self._append(event, batch.id, {})
+
+    def crashed(self) -> list[Record]:
+        """At start: batches whose step was at work when the process ended; counts it against each."""
+        with self.change():
+            self._db.execute(
+                "UPDATE batch SET acting = 0, crashes = crashes + 1, updated = ? WHERE acting = 1", (now(),)
+            )
+        return [batch for batch in self.batches(open_only=True) if batch.crashes]
+
+    def note(self, batch: Record, event: str, **facts: Any) -> None:
+        """Record a fact that a step must find again if it is interrupted."""
+        with self.change():
+            self._expect(batch)
+            row = self._db.execute("SELECT facts FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
+            merged = to_json({**json.loads(row["facts"]), **facts})
+            self._db.execute(
+                "UPDATE batch SET facts = ?, updated = ? WHERE ordinal = ?", (merged, now(), batch.ordinal)
+            )
+            self._append(event, batch.id, facts)
+
+    def clear(self, batch: Record, **facts: Any) -> None:
+        """Note that nothing of a finished batch is left but its evidence."""
+        with self.change():
+            self._db.execute("UPDATE batch SET cleared = 1, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
+            self._append("evidence.written", batch.id, facts)
+
+    def batches(self, *, open_only: bool = False) -> list[Record]:
+        """Batches in order of claiming; `open_only`: those for which something is left to do."""
+        query = f"SELECT * FROM batch {'WHERE cleared = 0' if open_only else ''} ORDER BY ordinal"  # noqa: S608
+        with self._lock:
+            return [self._record(row) for row in self._db.execute(query).fetchall()]
+
+    def open_count(self) -> int:
+        """How many batches are not finished."""
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM batch WHERE cleared = 0").fetchone()[0])
+
+    def due(self, states: Sequence[State], moment: float, most: int) -> list[Record]:
+        """Batches in one of these states whose time has come, oldest first; finished ones until they are cleared."""
+        marks = ", ".join("?" * len(states))
+        query = (
+            f"SELECT * FROM batch WHERE cleared = 0 AND state IN ({marks})"  # noqa: S608
+            " AND next_attempt <= ? ORDER BY ordinal LIMIT ?"
+        )
+        with self._lock:
+            return [self._record(row) for row in self._db.execute(query, (*states, moment, most)).fetchall()]
+
+    def batch(self, batch: str) -> Record | None:
+        with self._lock:
+            row = self._db.execute("SELECT * FROM batch WHERE id = ?", (batch,)).fetchone()
+        return self._record(row) if row else None
+
+    def paired(self, pairing: bytes) -> list[Record]:
+        """Batches of one lane and stem that are not finished, newest first."""
+        query = "SELECT * FROM batch WHERE pairing = ? AND cleared = 0 ORDER BY ordinal DESC"
+        with self._lock:
+            rows = self._db.execute(query, (pairing,)).fetchall()
+        return [record for record in map(self._record, rows) if record.state not in TERMINAL]
+
+    def count_named(self, prefix: str) -> int:
+        """How many batches have an id that begins so."""
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM batch WHERE id GLOB ? || '*'", (prefix,)).fetchone()[0])
+
+    def _record(self, row: sqlite3.Row) -> Record:
+        return Record(
+            row["ordinal"], row["id"], self._secrets.reveal(row["stem"]), row["data_type"], State(row["state"]),
+            State(row["held_from"]) if row["held_from"] else None, row["reason"], json.loads(row["reason_facts"]),
+            bool(row["acting"]), row["crashes"], row["attempts"], row["next_attempt"], bool(row["cleared"]),
+            row["rows"], row["digest"], row["created"], row["updated"], json.loads(row["facts"]),
+        )  # fmt: skip
+
+    def last_manifest(self) -> str | None:
+        """Digest of the manifest that was delivered last."""
+        query = (
+            "SELECT json_extract(b.facts, '$.manifest') FROM event e JOIN batch b ON b.id = e.batch"
+            " WHERE e.event = 'batch.delivered' ORDER BY e.seq DESC LIMIT 1"
+        )
+        with self._lock:
+            row = self._db.execute(query).fetchone()
+        return row[0] if row else None
+
+    # --- delivery as a whole --------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        return bool(self._meta("paused"))
+
+    def pause(self, paused: bool) -> None:
+        """Stop or resume delivery as a whole."""
+        with self.change():
+            self._db.execute("UPDATE meta SET value = ? WHERE key = 'paused'", ("yes" if paused else "",))
+            self._append("delivery.paused" if paused else "delivery.resumed", None, {})
+
+    # --- certificates ---------------------------------------------------------------------------------------------
+
+    def validate(
+        self,
+        batch: Record,
+        rows: Iterable[tuple[bytes, int, int, bytes]],
+        correction: bool,
+        judge: Callable[[list[tuple[str, int, int]]], Mapping[str, Any]],
+    ) -> Mapping[str, Any]:
+        """Compare a batch's (number, row, file, content) with the history, enter them and move the batch on.
+
+        `judge` is told what the comparison found, as (rule, file, row), and gives the facts to record; when it raises,
+        nothing has changed. Comparing and entering are one transaction, so two batches that hold the same number
+        cannot both pass.
+        """
+        with self.change():
+            self._db.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS incoming (number BLOB, row INTEGER, file INTEGER, content BLOB)"
+            )
+            self._db.execute("DELETE FROM temp.incoming")
+            self._db.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?, ?)", rows)
+            facts = judge(self._against_history(batch, correction))
+            self._db.execute(
+                "INSERT OR IGNORE INTO certificate SELECT number, ?, row, file, content FROM temp.incoming",
+                (batch.ordinal,),
+            )
+            self._move(batch, State.VALIDATED, "batch.validated", facts)
+            self._db.execute("DELETE FROM temp.incoming")
+        return facts
+
+    def _against_history(self, batch: Record, correction: bool) -> list[tuple[str, int, int]]:
+        undone = ", ".join(f"'{state}'" for state in sorted(UNDONE))
+        rows = self._db.execute(
+            "SELECT i.file, i.row, max(b.ordinal) AS last, c.content = i.content AS same FROM temp.incoming i"  # noqa: S608
+            " LEFT JOIN (certificate c JOIN batch b"
+            f" ON b.ordinal = c.batch AND b.state NOT IN ({undone}) AND b.ordinal != ?) ON c.number = i.number"
+            " GROUP BY i.file, i.row"
+            " HAVING (last IS NULL AND ?2) OR (last IS NOT NULL AND (same OR NOT ?2)) ORDER BY i.file, i.row",
+            (batch.ordinal, correction),
+        )
+        return [
+            (
+                "correction-unknown"
+                if r["last"] is None
+                else "already-reported"
+                if r["same"]
+                else "conflicts-with-history",
+                r["file"],
+                r["row"],
+            )
+            for r in rows
+        ]
+
+    def trace(self, number: bytes) -> list[Reported]:
+        """Where a certificate number (its HMAC) stands, in order of claiming."""
+        query = (
+            "SELECT b.id, b.state, c.row, c.file, c.content FROM certificate c JOIN batch b ON b.ordinal = c.batch"
+            " WHERE c.number = ? ORDER BY b.ordinal, c.file, c.row"
+        )
+        with self._lock:
+            return [Reported(r[0], State(r[1]), r[2], r[3], r[4]) for r in self._db.execute(query, (number,))]

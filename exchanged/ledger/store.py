@@ -1,0 +1,164 @@
+"""The only code that opens the database: transactions, and events in a hash chain.
+
+Every change is one transaction (`BEGIN IMMEDIATE`, WAL, synchronous=FULL) that is durable when the call returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from exchanged.errors import IntegrityFailure, NotYet
+
+SCHEMA = "1"
+GENESIS = "0" * 64
+BUSY = 30.0  # seconds to wait for another writer
+
+
+def now() -> str:
+    """This instant, RFC 3339 with the machine's zone, to the millisecond."""
+    return dt.datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    seq: int
+    time: str
+    batch: str | None
+    event: str
+    facts: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+def event_hash(ledger: str, seq: int, time: str, batch: str | None, event: str, facts: str, previous: str) -> str:
+    """SHA-256 over the event's fields in canonical JSON: what the next event and the evidence refer to."""
+    text = json.dumps([ledger, seq, time, batch, event, facts, previous], ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+class Store:
+    """One open database. Safe to use from several threads: a lock admits one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            path.chmod(0o600)
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            raise NotYet("ledger.unavailable", error=type(error).__name__) from None
+
+    def _prepare(self) -> None:
+        with self.change():
+            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                for statement in _statements(resources.files(__package__).joinpath("ledger.sql").read_text("utf-8")):
+                    self._db.execute(statement)
+                self._db.executemany(
+                    "INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("ledger", uuid.uuid4().hex), ("paused", "")]
+                )
+        found = self._meta("schema")
+        if found != SCHEMA:
+            raise NotYet("ledger.newer", again=False)
+        self.id = self._meta("ledger")
+
+    def _meta(self, key: str) -> str:
+        with self._lock:
+            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0])
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """One write transaction. Raises NotYet("ledger.unavailable") when the ledger cannot be written now."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise NotYet("ledger.unavailable", error=error.sqlite_errorname or "SQLITE_ERROR") from None
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def version(self) -> int:
+        """Changes whenever another process has written to the ledger."""
+        with self._lock:
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def head(self) -> str:
+        """Hash of the last event."""
+        with self._lock:
+            row = self._db.execute("SELECT hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        return str(row[0]) if row else GENESIS
+
+    def record(self, event: str, batch: str | None = None, **facts: Any) -> None:
+        """Append an event that moves no batch."""
+        with self.change():
+            self._append(event, batch, facts)
+
+    def _append(self, event: str, batch: str | None, facts: Mapping[str, Any]) -> None:
+        last = self._db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        seq, previous = (last["seq"] + 1, last["hash"]) if last else (1, GENESIS)
+        time, text = now(), to_json(facts)
+        hashed = event_hash(self.id, seq, time, batch, event, text, previous)
+        self._db.execute(
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", (seq, time, batch, event, text, previous, hashed)
+        )
+
+    def events(self, batch: str | None = None) -> list[Event]:
+        """All events in order, or those of one batch."""
+        query = "SELECT * FROM event WHERE ?1 IS NULL OR batch = ?1 ORDER BY seq"
+        with self._lock:
+            rows = self._db.execute(query, (batch,)).fetchall()
+        return [Event(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
+
+    def verify(self) -> int:
+        """Read the whole chain again; gives the number of events. Raises IntegrityFailure naming the first bad one."""
+        expected, previous = 1, GENESIS
+        with self._lock:
+            damage = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise IntegrityFailure("ledger.damaged")
+            for row in self._db.execute("SELECT * FROM event ORDER BY seq"):
+                good = event_hash(self.id, row[0], row[1], row[2], row[3], row[4], previous)
+                if row["seq"] != expected or row["previous"] != previous or row["hash"] != good:
+                    raise IntegrityFailure("ledger.tampered", seq=expected)
+                expected, previous = expected + 1, good
+        return expected - 1
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,162 @@
+"""What `status`, `list`, `show` and `trace` tell, from ledger, disk and keys. JSON-able, without personal data."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import unicodedata
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from exchanged import disk
+from exchanged.engine import brief, lock
+from exchanged.errors import NotYet
+from exchanged.ledger import Ledger, Record
+from exchanged.secrets import Secrets
+from exchanged.settings import Settings
+from exchanged.states import TERMINAL, State
+from exchanged.steps import EXPIRY_WARNING
+
+TIMES = ("created", "updated")
+
+
+def row(batch: Record) -> dict[str, Any]:
+    """One batch as `list` tells it."""
+    return {
+        **brief(batch),
+        "data_type": batch.data_type,
+        "created": batch.created,
+        "updated": batch.updated,
+        "delivered": batch.facts.get("delivered"),
+        "next_attempt": _time(batch.next_attempt) if batch.state not in TERMINAL and batch.reason else None,
+        "attempts": batch.attempts,
+    }
+
+
+def show(ledger: Ledger, batch: Record) -> dict[str, Any]:
+    """Everything known about one batch."""
+    hidden = {"note", "wait_until", "file_rows", "reason", "reason_facts", "rows", "digest"}
+    facts = {name: value for name, value in batch.facts.items() if name not in hidden}
+    sources = [
+        {"role": "source" if one.position else "scan", "name": one.name, "bytes": one.bytes, "sha256": one.sha256}
+        for one in ledger.sources(batch)
+    ]
+    return {
+        "format": "exchanged-show/1",
+        **row(batch),
+        "digest": batch.digest,
+        "reason_facts": dict(batch.reason_facts),
+        "sources": sources,
+        "facts": facts,
+        "events": [asdict(event) for event in ledger.events(batch.id)],
+    }
+
+
+def trace(ledger: Ledger, secrets: Secrets, number: str) -> dict[str, Any]:
+    """Where a certificate number stands. The number itself is not repeated."""
+    plain = unicodedata.normalize("NFKC", number).strip()
+    places = []
+    for one in ledger.trace(secrets.pseudonym_of(plain)):
+        batch = ledger.batch(one.batch)
+        if batch is None:
+            continue
+        sheets = sorted(
+            (s for s in ledger.sources(batch) if s.position), key=lambda s: unicodedata.normalize("NFC", s.name)
+        )
+        places.append(
+            {
+                **row(batch),
+                "file": sheets[one.file].name if one.file < len(sheets) else None,
+                "row": one.row,
+                "content": one.content.hex(),
+                "digest": batch.digest,
+                "package": batch.facts.get("package"),
+                "delivery": batch.facts.get("delivery"),
+                "receipt": batch.facts.get("receipt"),
+            }
+        )
+    return {"format": "exchanged-trace/1", "found": bool(places), "history": places, "notices": []}
+
+
+def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
+    """One screen of what goes on."""
+    batches = ledger.batches()
+    open_ones = [batch for batch in batches if batch.state not in TERMINAL]
+    delivered = max((str(b.facts["delivered"]) for b in batches if b.facts.get("delivered")), default=None)
+    states = Counter(str(batch.state) for batch in batches)
+    return {
+        "format": "exchanged-status/1",
+        "daemon": _running(settings),
+        "paused": ledger.paused,
+        "states": {str(state): states[str(state)] for state in State if states[str(state)]},
+        "waiting": [_waiting(batch) for batch in open_ones],
+        "last_delivery": delivered,
+        "next_window": next_window(settings, dt.date.today()),
+        "deadlines": [_deadline(batch) for batch in open_ones if "wait_until" in batch.facts],
+        "disk": _disk(settings),
+        "keys": _keys(settings),
+    }
+
+
+def _running(settings: Settings) -> bool:
+    try:
+        with lock(settings.folders.state):
+            return False
+    except NotYet:
+        return True
+
+
+def _waiting(batch: Record) -> dict[str, Any]:
+    return {**row(batch), "reason_facts": dict(batch.reason_facts), "held_from": batch.held_from}
+
+
+def _deadline(batch: Record) -> dict[str, Any]:
+    """Until when a batch waits for its scan, and by when its oldest certificate has to be queryable."""
+    scan_until = _time(float(batch.facts["wait_until"])) if batch.state in (State.CLAIMED, State.VALIDATED) else None
+    return {"batch": batch.id, "scan_until": scan_until, "query_until": batch.facts.get("query_until")}
+
+
+def next_window(settings: Settings, day: dt.date) -> str | None:
+    """The next configured reporting day from `day` on, ISO; None where none is configured."""
+    days = []
+    for window in settings.calendar.windows:
+        for month in (day.replace(day=1), (day.replace(day=1) + dt.timedelta(days=32)).replace(day=1)):
+            last = calendar.monthrange(month.year, month.month)[1]
+            days.append(month.replace(day=min(window.day, last)))
+    return min((one.isoformat() for one in days if one >= day), default=None)
+
+
+def _disk(settings: Settings) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name in ("drop", "rejected", "receipts", "state"):
+        path = getattr(settings.folders, name)
+        if path.is_dir():
+            found.append({"folder": name, "free": disk.free(path), "filesystem": disk.filesystem(path)[0]})
+        else:
+            found.append({"folder": name, "free": None, "filesystem": None})
+    return found
+
+
+def _keys(settings: Settings) -> list[dict[str, Any]]:
+    """Keys that are not usable, or will not be in thirty days."""
+    from exchanged.sealing.gnupg import Gnupg
+
+    sealing = settings.sealing
+    try:
+        keys = Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).keys()
+    except NotYet as problem:
+        return [{"fingerprint": sealing.sign_with, "role": "signer", "state": problem.code, "expires": None}]
+    soon = dt.datetime.now().astimezone() + dt.timedelta(seconds=EXPIRY_WARNING)
+    return [
+        dict(key)
+        for key in keys
+        if key["state"] not in ("ok", "token")
+        or (key["expires"] and dt.datetime.fromisoformat(str(key["expires"])) < soon)
+    ]
+
+
+def _time(seconds: float | None) -> str | None:
+    if not seconds:
+        return None
+    return dt.datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,103 @@
+"""Looks through the records of an old .xls for what calamine does not tell: versions, passwords, errors, extent."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from exchanged.batch import Limits
+from exchanged.reading.trouble import Trouble, damaged, too_large
+
+_BOF, _EOF, _FILEPASS, _DATEMODE, _BOUNDSHEET = 0x0809, 0x000A, 0x002F, 0x0022, 0x0085
+_FORMULA, _BOOLERR = 0x0006, 0x0205
+_CELLS = frozenset({_FORMULA, _BOOLERR, 0x00FD, 0x027E, 0x00BD, 0x0203, 0x0204, 0x00D6})
+_RECORD = struct.Struct("<HH")
+_BIFF8 = 0x0600
+
+
+@dataclass(slots=True)
+class Facts:
+    """Names of the worksheets in order, each one's error cells (row, column; 0-based), and the calendar."""
+
+    epoch_1904: bool = False
+    sheets: list[str] = field(default_factory=list)
+    errors: list[set[tuple[int, int]]] = field(default_factory=list)
+
+
+def stream(source: BinaryIO) -> bytes:
+    """The workbook's records; raises file-unreadable for Excel 95 and older, which nobody reads without guessing."""
+    import olefile
+
+    source.seek(0)
+    if not source.read(2) == b"\xd0\xcf":
+        raise damaged("old-xls", hint="save-as-xlsx")
+    source.seek(0)
+    try:
+        with olefile.OleFileIO(source) as container:
+            if container.exists("Workbook"):
+                return bytes(container.openstream("Workbook").read())
+            old = container.exists("Book")
+    except Exception:
+        # olefile raises many kinds on damage; its text may quote the file
+        raise damaged("damaged") from None
+    raise damaged("old-xls", hint="save-as-xlsx") if old else damaged("damaged")
+
+
+def look(records: bytes, limits: Limits) -> Facts:
+    """The facts of a workbook stream."""
+    facts = Facts()
+    starts: list[int] = []
+    for code, at, size in _walk(records, 0):
+        if code == _BOF and struct.unpack_from("<H", records, at)[0] != _BIFF8:
+            raise damaged("old-xls", hint="save-as-xlsx")
+        if code == _FILEPASS:
+            raise Trouble("file-encrypted")
+        if code == _DATEMODE:
+            facts.epoch_1904 = records[at] == 1
+        elif code == _BOUNDSHEET and records[at + 5] == 0:
+            starts.append(struct.unpack_from("<L", records, at)[0])
+            facts.sheets.append(_name(records[at + 6 : at + size]))
+    for start in starts:
+        facts.errors.append(_errors(records, start, limits))
+    return facts
+
+
+def _walk(records: bytes, at: int) -> list[tuple[int, int, int]]:
+    """(code, place of the data, size) of the records from a BOF to its EOF."""
+    found: list[tuple[int, int, int]] = []
+    depth = 0
+    end = len(records) - 4
+    while at <= end:
+        code, size = _RECORD.unpack_from(records, at)
+        at += 4
+        if at + size > len(records):
+            raise damaged("truncated")
+        found.append((code, at, size))
+        at += size
+        depth += (code == _BOF) - (code == _EOF)
+        if depth <= 0:
+            return found
+    raise damaged("truncated")
+
+
+def _errors(records: bytes, start: int, limits: Limits) -> set[tuple[int, int]]:
+    errors: set[tuple[int, int]] = set()
+    depth = 0
+    for code, at, _size in _walk(records, start):
+        depth += (code == _BOF) - (code == _EOF)
+        if code not in _CELLS or depth != 1:
+            continue
+        row, column = _RECORD.unpack_from(records, at)
+        if column >= limits.columns:
+            raise too_large("columns", limits.columns)
+        wrong = code == _BOOLERR and records[at + 7]
+        wrong = wrong or (code == _FORMULA and records[at + 6] == 2 and records[at + 12 : at + 14] == b"\xff\xff")
+        if wrong:
+            errors.add((row, column))
+    return errors
+
+
+def _name(data: bytes) -> str:
+    length, wide = data[0], data[1] & 1
+    return data[2 : 2 + length * (1 + wide)].decode("utf-16-le" if wide else "latin-1")

@@ -1,0 +1,256 @@
+"""What a PDF's pages show: how much of each is a picture, how fine it is, whether there is anything on it.
+
+Takes   the bytes of a PDF whose structure has been found sound
+Gives   for a page its `Sheet`; whether it is blank
+Redo    only reads
+Ends    Unfit when the library cannot open the file or a page
+
+pdfium is not thread-safe: one document at a time in a process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from exchanged.reading.pdf import DEPTH, Unfit
+
+COVER = 0.6  # share of a page that its pictures must fill
+PIECES = 2000  # pictures of one page; a scanner cuts a page into some dozens
+SIDE = 700  # pixels of the longer side of the small picture in which blankness is judged
+MARGIN = 0.05  # shadows at the edges of the glass are no content
+CONTRAST = 48  # of 255, from the paper's own tone
+INK = 0.0005  # share of pixels below which a page is blank
+
+_INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
+
+Matrix = tuple[float, float, float, float, float, float]
+Box = tuple[float, float, float, float]
+
+_IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a page is made of.
+
+    cover: share of the page that is picture. dpi: the finest that still fills `COVER`, 0 if none. text: any is seen.
+    empty: nothing at all is on it.
+    """
+
+    cover: float
+    dpi: int
+    text: bool
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    box: Box
+    dpi: float
+
+
+class Raster:
+    """The pages of an open PDF, counted from 0. To be used with `with`."""
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            self._document = pypdfium2.PdfDocument(data)
+        except pypdfium2.PdfiumError:
+            raise Unfit("file-unreadable", why="damaged") from None
+
+    def __enter__(self) -> Raster:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._document.close()
+
+    def __len__(self) -> int:
+        return len(self._document)
+
+    def sheet(self, index: int, unit: float = 1.0) -> Sheet:
+        """What page `index` is made of; `unit`: points of a user unit of that page."""
+        page = self._page(index)
+        try:
+            return _sheet(page, unit)
+        finally:
+            page.close()
+
+    def blank(self, index: int) -> bool:
+        """Whether page `index` shows nothing but paper (or one even tone)."""
+        page = self._page(index)
+        try:
+            return _ink(page) < INK
+        finally:
+            page.close()
+
+    def _page(self, index: int) -> Any:
+        try:
+            page = self._document[index]
+        except pypdfium2.PdfiumError:
+            raise Unfit("file-unreadable", why="damaged") from None
+        if not (page.get_width() > 0 and page.get_height() > 0):
+            page.close()
+            raise Unfit("file-unreadable", why="damaged")
+        return page
+
+
+def _sheet(page: Any, unit: float) -> Sheet:
+    frame = _visible(page)
+    pictures: list[_Picture] = []
+    texts: list[tuple[Any, Box]] = []
+    for kind, item, matrix in _objects(page.raw, _IDENTITY, DEPTH):
+        if kind == pdfium.FPDF_PAGEOBJ_TEXT and pdfium.FPDFTextObj_GetTextRenderMode(item) not in _INVISIBLE:
+            box = _clip(_text_box(item, matrix), frame)
+            if _area(box) > 0:
+                texts.append((item, box))
+        elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            picture = _picture(item, matrix, frame, unit)
+            pictures.append(picture)
+            if _area(picture.box) >= COVER * _area(frame):  # what lies below a full picture is not seen
+                texts = [each for each in texts if not _within(each[1], picture.box)]
+    if len(pictures) > PIECES:
+        return Sheet(0.0, 0, bool(texts), empty=False)
+    cover = _union([each.box for each in pictures]) / _area(frame)
+    said = _says_something(page, [item for item, _ in texts])
+    return Sheet(cover, _finest(pictures, _area(frame)), said, empty=pdfium.FPDFPage_CountObjects(page.raw) == 0)
+
+
+def _finest(pictures: list[_Picture], whole: float) -> int:
+    """The finest resolution that `COVER` of the page has: a scanner may lay sharp writing over a coarse ground."""
+    for dpi in sorted({each.dpi for each in pictures}, reverse=True):
+        if _union([each.box for each in pictures if each.dpi >= dpi]) >= COVER * whole:
+            return round(dpi)
+    return 0
+
+
+def _visible(page: Any) -> Box:
+    left, bottom, right, top = page.get_mediabox()
+    box: Box = (min(left, right), min(bottom, top), max(left, right), max(bottom, top))
+    left, bottom, right, top = page.get_cropbox()
+    crop = _clip((min(left, right), min(bottom, top), max(left, right), max(bottom, top)), box)
+    frame = crop if _area(crop) > 0 else box
+    if not 0 < _area(frame) < math.inf:
+        raise Unfit("file-unreadable", why="damaged")
+    return frame
+
+
+def _objects(container: Any, matrix: Matrix, depth: int, in_form: bool = False) -> Iterator[tuple[int, Any, Matrix]]:
+    """Kind, handle and place of every object in drawing order, forms opened."""
+    count, get = (
+        (pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject)
+        if in_form
+        else (pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject)
+    )
+    for index in range(count(container)):
+        item = get(container, index)
+        kind = pdfium.FPDFPageObj_GetType(item)
+        if kind == pdfium.FPDF_PAGEOBJ_FORM and depth:
+            yield from _objects(item, _times(_matrix(item), matrix), depth - 1, in_form=True)
+        else:
+            yield kind, item, matrix
+
+
+def _picture(item: Any, matrix: Matrix, frame: Box, unit: float) -> _Picture:
+    placed = _times(_matrix(item), matrix)
+    a, b, c, d = placed[:4]
+    width, height = ctypes.c_uint(), ctypes.c_uint()
+    pdfium.FPDFImageObj_GetImagePixelSize(item, width, height)
+    across, up = math.hypot(a, b) * unit / 72, math.hypot(c, d) * unit / 72
+    dpi = min(width.value / across, height.value / up) if across > 0 and up > 0 else 0.0
+    return _Picture(_clip(_spread(placed, (0.0, 0.0, 1.0, 1.0)), frame), dpi)
+
+
+def _text_box(item: Any, matrix: Matrix) -> Box:
+    sides = [ctypes.c_float() for _ in range(4)]
+    pdfium.FPDFPageObj_GetBounds(item, *sides)
+    left, bottom, right, top = (side.value for side in sides)
+    return _spread(matrix, (left, bottom, right, top))
+
+
+def _says_something(page: Any, items: list[Any]) -> bool:
+    """Whether any of these text objects holds more than white space."""
+    if not items:
+        return False
+    words = page.get_textpage()
+    try:
+        return any(_text(item, words.raw).strip("\0 \t\r\n\u3000") for item in items)
+    finally:
+        words.close()
+
+
+def _text(item: Any, words: Any) -> str:
+    size = pdfium.FPDFTextObj_GetText(item, words, None, 0)
+    buffer = (ctypes.c_ushort * (size // 2 + 1))()
+    pdfium.FPDFTextObj_GetText(item, words, buffer, size)
+    return bytes(buffer).decode("utf-16-le", "replace")
+
+
+def _matrix(item: Any) -> Matrix:
+    held = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(item, held)
+    return (held.a, held.b, held.c, held.d, held.e, held.f)
+
+
+def _times(first: Matrix, then: Matrix) -> Matrix:
+    a, b, c, d, e, f = first
+    k, m, n, o, p, q = then
+    return (a * k + b * n, a * m + b * o, c * k + d * n, c * m + d * o, e * k + f * n + p, e * m + f * o + q)
+
+
+def _spread(matrix: Matrix, box: Box) -> Box:
+    """The upright box round a box after `matrix`."""
+    a, b, c, d, e, f = matrix
+    xs = [a * x + c * y + e for x in (box[0], box[2]) for y in (box[1], box[3])]
+    ys = [b * x + d * y + f for x in (box[0], box[2]) for y in (box[1], box[3])]
+    return (min(xs), min(ys), max(xs), max(ys))
+
+
+def _clip(box: Box, frame: Box) -> Box:
+    return (max(box[0], frame[0]), max(box[1], frame[1]), min(box[2], frame[2]), min(box[3], frame[3]))
+
+
+def _area(box: Box) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def _within(inner: Box, outer: Box) -> bool:
+    return _area(_clip(inner, outer)) >= 0.95 * _area(inner)
+
+
+def _union(boxes: list[Box]) -> float:
+    """Area that the boxes cover together, by vertical slabs."""
+    boxes = [box for box in boxes if _area(box) > 0]
+    edges = sorted({box[0] for box in boxes} | {box[2] for box in boxes})
+    total = 0.0
+    for left, right in itertools.pairwise(edges):
+        reached, height = -math.inf, 0.0
+        for bottom, top in sorted((box[1], box[3]) for box in boxes if box[0] <= left and box[2] >= right):
+            height += max(0.0, top - max(bottom, reached))
+            reached = max(reached, top)
+        total += height * (right - left)
+    return total
+
+
+def _ink(page: Any) -> float:
+    """Share of a small picture of the page that differs from its paper."""
+    width, height = page.get_size()
+    scale = SIDE / max(width, height)
+    across, up = (side * MARGIN if side * scale > 40 else 0 for side in (width, height))
+    bitmap = page.render(
+        scale=scale, crop=(across, up, across, up), grayscale=True, may_draw_forms=False, draw_annots=False
+    )
+    data = bytes(bitmap.buffer)
+    bitmap.close()
+    sample = sorted(data[:: max(1, len(data) // 5000)])
+    paper = sample[len(sample) // 2]
+    differing = bytes(abs(tone - paper) > CONTRAST for tone in range(256))
+    return data.translate(differing).count(1) / len(data)

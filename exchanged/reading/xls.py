@@ -1,0 +1,84 @@
+"""Reads an old .xls (Excel 97 to 2003, WPS .et) with calamine; what calamine hides comes from a look at the records.
+
+Takes   an open binary file
+Gives   a reading
+Redo    it only reads
+Ends    file-encrypted, file-unreadable (Excel 95 and older with hint=save-as-xlsx), file-too-large, header-missing,
+        sheet-ambiguous; calamine may abort the process on what no guard foresaw: hence the child
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any, BinaryIO
+
+from python_calamine import CalamineWorkbook
+
+from exchanged.batch import Kind, Limits, Reading
+from exchanged.reading import biff
+from exchanged.reading.cells import Value, iso_text, number_text
+from exchanged.reading.rows import Sheets
+from exchanged.reading.trouble import damaged
+
+_NOTHING: Value = (Kind.EMPTY, None)
+
+
+def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
+    """An .xls workbook as a reading; raises Trouble for what makes it unusable as a whole."""
+    facts = biff.look(biff.stream(source), limits)
+    sheets = Sheets(name, limits)
+    try:
+        source.seek(0)
+        book = CalamineWorkbook.from_filelike(io.BytesIO(source.read()))
+        for index, sheet in enumerate(facts.sheets):
+            sheets.begin(sheet)
+            for number, row in _rows(book, sheet, facts.errors[index]):
+                sheets.take(number, row)
+            sheets.end()
+    except BaseException as error:
+        # calamine's own errors and its PanicException; their text may quote the file
+        if type(error).__module__.startswith(("python_calamine", "pyo3_runtime", "_python_calamine")):
+            raise damaged("damaged") from None
+        raise
+    return sheets.reading(facts.epoch_1904)
+
+
+def _rows(book: Any, sheet: str, errors: set[tuple[int, int]]) -> Iterator[tuple[int, dict[int, Value]]]:
+    table = book.get_sheet_by_name(sheet)
+    at: dict[int, list[int]] = {}
+    for row, column in errors:
+        at.setdefault(row, []).append(column)
+    start = table.start
+    left = start[1] if start else 0
+    seen = -1
+    for seen, values in enumerate(table.iter_rows() if start else ()):
+        row = _row(values, left)
+        row.update(dict.fromkeys(at.pop(seen, ()), (Kind.ERROR, None)))
+        if row:
+            yield seen + 1, row
+    for index in sorted(at):  # rows that hold nothing but errors at the end of the sheet
+        yield index + 1, dict.fromkeys(at[index], (Kind.ERROR, None))
+
+
+def _row(values: Sequence[Any], left: int) -> dict[int, Value]:
+    return {left + i: made for i, value in enumerate(values) if value != "" and (made := _value(value))[0]}
+
+
+def _value(value: Any) -> Value:
+    match value:
+        case str():
+            return Kind.TEXT, value
+        case bool():
+            return Kind.BOOL, "TRUE" if value else "FALSE"
+        case float() | int():
+            return number_text(value)
+        case datetime() | date():
+            return iso_text(value.isoformat())
+        case time():
+            return number_text((value.hour * 3600 + value.minute * 60 + value.second) / 86400)
+        case timedelta():
+            return number_text(value.total_seconds() / 86400)
+        case _:
+            return _NOTHING

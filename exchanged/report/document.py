@@ -1,0 +1,105 @@
+"""The result of a check as the contract's JSON: sentences rendered, facts left out, keys in the contract's order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from exchanged.batch import Finding, Severity
+from exchanged.messages import rule_text
+
+CHECK = "exchanged-check/1"
+SCAN = "exchanged-scan/1"
+REPORT = "exchanged-report/1"
+FILE_KEYS = ("name", "sheet", "header_row", "rows")
+
+
+def check(result: Mapping[str, Any], language: str, *, findings: Sequence[Finding] | None = None) -> dict[str, Any]:
+    """exchanged-check/1 of a result; `findings` stand in where the result has none of its own."""
+    found = result.get("findings")
+    if found is None:
+        found = [as_dict(one) for one in findings or ()]
+    return {
+        "format": CHECK,
+        "verdict": "invalid" if result["summary"]["error"] else "valid",
+        "rows": result["rows"],
+        "digest": result["digest"],
+        "files": [{key: file.get(key) for key in FILE_KEYS} for file in result["files"]],
+        "counts": list(result["counts"]),
+        "findings": [said(one, language) for one in found],
+        "summary": summary(result["summary"]),
+    }
+
+
+def scan(name: str, result: Mapping[str, Any], severity: Mapping[str, str], language: str) -> dict[str, Any]:
+    """exchanged-scan/1 of a look at a confirmation scan; `severity` holds the overrides by rule."""
+    from exchanged.standard import rules
+
+    found = [
+        Finding(one["rule"], rules.severity(one["rule"], severity), name, facts=one.get("facts") or {})
+        for one in result["findings"]
+    ]
+    found = [one for one in found if one.severity is not Severity.OFF]
+    counts = count(found)
+    return {
+        "format": SCAN,
+        "verdict": "invalid" if counts["error"] else "valid",
+        "file": name,
+        "pages": result.get("pages"),
+        "findings": [said(as_dict(one), language) for one in found],
+        "summary": summary(counts),
+    }
+
+
+def count(findings: Sequence[Finding]) -> dict[str, Any]:
+    """How many of each severity and rule."""
+    by_rule: dict[str, int] = {}
+    for one in findings:
+        by_rule[one.rule] = by_rule.get(one.rule, 0) + 1
+    levels = {level: sum(one.severity == level for one in findings) for level in ("error", "hold", "warn")}
+    return {**levels, "by_rule": by_rule}
+
+
+def said(finding: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """One finding with its sentence in place of its facts."""
+    return {
+        "rule": finding["rule"],
+        "severity": str(finding["severity"]),
+        "file": finding["file"],
+        "sheet": finding["sheet"],
+        "row": finding["row"],
+        "column": finding["column"],
+        "message": rule_text(finding["rule"], finding["column"], finding.get("facts") or {}, language),
+    }
+
+
+def as_dict(finding: Finding) -> dict[str, Any]:
+    """A finding as a check gives it in its result."""
+    return {
+        "rule": finding.rule,
+        "severity": str(finding.severity),
+        "file": finding.file,
+        "sheet": finding.sheet,
+        "row": finding.row,
+        "column": finding.column,
+        "facts": dict(finding.facts),
+    }
+
+
+def summary(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts: `hold` stands only where there is one."""
+    told = {"error": counted["error"], "warn": counted.get("warn", 0)}
+    if counted.get("hold"):
+        told["hold"] = counted["hold"]
+    return {**told, "by_rule": dict(counted["by_rule"])}
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON file: UTF-8, readable; bytes of a name that are no UTF-8 stand as \\udcXX escapes."""
+    return encoded(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8, whatever a clerk's file name holds."""
+    return text.encode("utf-8", "backslashreplace")

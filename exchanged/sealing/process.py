@@ -1,0 +1,196 @@
+"""One gpg process, watched: its status lines, a deadline by progress, and a certain end.
+
+Takes   an argument list, what to do meanwhile (feed it or drain it), and how to see that it gets on
+Gives   an `Outcome`, to be judged by `status`
+Redo    a process leaves nothing but its output, which belongs to the caller
+Ends    NotYet when gpg cannot be started; the caller's own exception when feeding or draining failed first
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from exchanged.errors import NotYet
+from exchanged.sealing.status import Outcome, parse
+
+_STATUS_LIMIT = 1 << 18
+_SLICE = 200  # ms between two looks at the progress
+_GRACE = 0.3  # s in which a gpg that closed its pipe is given the time to be gone
+_OURS = (
+    "CREDENTIALS_DIRECTORY",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "GNUPGHOME",
+)
+
+
+def environment() -> dict[str, str]:
+    """The environment for gpg: the operator's (a token's library may need it) without what is meant for us alone."""
+    kept = {name: value for name, value in os.environ.items() if name not in _OURS and not name.startswith("LC_")}
+    return kept | {"LC_ALL": "C"}
+
+
+def start(argv: Sequence[str], stdin: int, stdout: int, pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
+    """Start gpg in a process group of its own. Raises NotYet("sealing.gpg_missing")."""
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.DEVNULL,
+            pass_fds=pass_fds,
+            env=environment(),
+            cwd="/",
+            process_group=0,
+        )
+    except OSError as error:
+        raise NotYet("sealing.gpg_missing", errno=error.errno or 0) from None
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End gpg and whatever stands in its group, now."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+class Watcher(threading.Thread):
+    """Collects the status lines of a running gpg and ends it when it neither gets on nor waits for us."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], status: int, progress: Callable[[], object], timeout: float
+    ) -> None:
+        super().__init__(name="gpg-watcher", daemon=True)
+        self._process, self._status, self._progress, self._timeout = process, status, progress, timeout
+        self._seen: object = None
+        self._deadline = time.monotonic() + timeout
+        self.raw = bytearray()
+        self.stalled = False
+
+    @property
+    def flooded(self) -> bool:
+        """Whether gpg said more than any good run says; seen with a token that is gone."""
+        return len(self.raw) > _STATUS_LIMIT
+
+    def run(self) -> None:
+        """Watch until gpg has ended."""
+        poller = select.poll()
+        poller.register(self._status, select.POLLIN)
+        while self._listen(poller):
+            pass
+        try:
+            self._process.wait(max(0.1, self._deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._stall()
+
+    def _listen(self, poller: select.poll) -> bool:
+        if poller.poll(_SLICE):
+            self.raw += (piece := os.read(self._status, 65536))
+            if self.flooded:
+                kill(self._process)
+            return bool(piece) and not self.flooded
+        if self._process.poll() is not None:
+            return bool(poller.poll(0))  # it may have spoken its last since
+        now, seen = time.monotonic(), self._progress()
+        if seen != self._seen:
+            self._seen, self._deadline = seen, now + self._timeout
+        if now > self._deadline:
+            self._stall()
+        return not self.stalled
+
+    def _stall(self) -> None:
+        self.stalled = True
+        kill(self._process)
+
+
+def run(
+    argv: Sequence[str],
+    act: Callable[[], None],
+    *,
+    stdin: int,
+    stdout: int,
+    secret: str | None,
+    progress: Callable[[], object],
+    timeout: float,
+) -> Outcome:
+    """Run gpg while `act` feeds or drains it, and say how it ended.
+
+    `stdin` and `stdout` are closed here once gpg has them. `secret` is given through a pipe. `progress` returns
+    something that changes as gpg gets on; when it stays the same for `timeout` seconds gpg is killed.
+    """
+    status_out, status_in = os.pipe()
+    secrets = _secret_pipe(secret)
+    options = ["--status-fd", str(status_in), *(("--passphrase-fd", str(secrets[0])) if secrets else ())]
+    try:
+        process = start([argv[0], *options, *argv[1:]], stdin, stdout, (status_in, *secrets))
+    except BaseException:
+        os.close(status_out)
+        raise
+    finally:
+        for fd in (status_in, *secrets, stdin, stdout):
+            os.close(fd)
+    watcher = Watcher(process, status_out, progress, timeout)
+    try:
+        watcher.start()
+        _act(act, process)
+        watcher.join()
+    finally:
+        kill(process)
+        watcher.join()
+        os.close(status_out)
+    return Outcome(process.returncode, parse(bytes(watcher.raw)), watcher.stalled, watcher.flooded)
+
+
+def _act(act: Callable[[], None], process: subprocess.Popen[bytes]) -> None:
+    """Do our part. When gpg ended first, its status says why and our broken pipe says nothing."""
+    try:
+        act()
+    except Exception:
+        if not _gone(process):
+            kill(process)
+            raise
+        if process.returncode == 0:
+            raise
+
+
+def _gone(process: subprocess.Popen[bytes]) -> bool:
+    """Whether gpg has ended by itself, or is about to."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE)
+    return process.returncode is not None
+
+
+def _secret_pipe(secret: str | None) -> tuple[int, ...]:
+    """The reading end of a pipe that holds the passphrase, if there is one."""
+    if secret is None:
+        return ()
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(secret.encode() + b"\n")
+    return (reading,)
+
+
+def kill_agents(home: Path) -> None:
+    """End the agent and the token daemon of a key folder; the next gpg starts them anew."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(
+            ["gpgconf", "--homedir", str(home), "--kill", "all"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            timeout=20,
+            check=False,
+        )

@@ -1,0 +1,272 @@
+"""Bring one sealed package to the server, so that it lies there verified under its final name.
+
+Takes   the parcel, its batch name, a courier
+Gives   Delivered: remote path, hash, how it was verified, whether it was there already, the server's key
+Redo    looks first: a final file with our bytes is the work done, an unfinished one of ours is checked and continued;
+        the same bytes go under the same names every time, and the rename never replaces a file
+Ends    Held delivery.package_changed, delivery.conflict, delivery.outcome_unknown (looked, and it is nowhere);
+        NotYet for everything that is the network's or the server's doing
+
+Between the request to rename and its answer the outcome is unknown. `on_offer` is called before that request, so that
+the engine can record it; a later call with `offered=True` then never sends a second time what may have been taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from exchanged.batch import Parcel
+from exchanged.errors import Held, NotYet
+from exchanged.transports import Courier, Denied, Endpoint, Entry, Progress, Server, Verify
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A package on the server, verified by `method`; `already` there before this call; `gone`: moved away at once."""
+
+    remote: str
+    sha256: str
+    method: Verify
+    already: bool
+    host_key: str
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The remote paths of one package: unfinished and final."""
+
+    part: str
+    final: str
+
+
+def names(endpoint: Endpoint, batch: str) -> Names:
+    """Where a batch's package lies. The batch name is ours: anything but a plain file name is a bug."""
+    if not _NAME.fullmatch(batch):
+        raise ValueError("not a batch name")
+    folder = endpoint.temp or endpoint.inbox
+    return Names(posixpath.join(folder, f".{batch}.pgp.part"), posixpath.join(endpoint.inbox, f"{batch}.pgp"))
+
+
+def deliver(
+    parcel: Parcel,
+    batch: str,
+    courier: Courier,
+    *,
+    offered: bool = False,
+    on_offer: Callable[[], None] | None = None,
+    progress: Progress | None = None,
+) -> Delivered:
+    """Deliver one package; see the header. `progress` is told the bytes of every block sent or read back."""
+    with _package(parcel) as source:
+        job = _Job(parcel, names(courier.endpoint, batch), courier.endpoint, source, progress, offered)
+        try:
+            return _bring(job, courier, on_offer)
+        except NotYet:
+            courier.close()  # whatever is still under way on that connection, nobody waits for it
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    parcel: Parcel
+    names: Names
+    endpoint: Endpoint
+    source: BinaryIO
+    progress: Progress | None
+    offered: bool
+
+
+def _bring(job: _Job, courier: Courier, on_offer: Callable[[], None] | None) -> Delivered:
+    server, part, final = _arrive(courier, job.names)
+    if _there(server, final, job.names.final):
+        return _already(job, server, final, part)
+    if job.offered and not _there(server, part, job.names.part):
+        return _vanished(job, server)
+    _upload(job, server, part)
+    method = _verify(job, server)
+    if on_offer:
+        on_offer()
+    return _rename(job, server, method)
+
+
+@contextlib.contextmanager
+def _package(parcel: Parcel) -> Iterator[BinaryIO]:
+    """The package, open, after its content has been held against the recorded hash."""
+    try:
+        fd = os.open(parcel.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        raise Held("delivery.package_changed", problem="missing") from None
+    with os.fdopen(fd, "rb", buffering=0) as source:
+        digest = hashlib.sha256()
+        while block := source.read(_BLOCK):
+            digest.update(block)
+        if digest.hexdigest() != parcel.sha256 or source.tell() != parcel.bytes:
+            raise Held("delivery.package_changed", problem="content")
+        yield source
+
+
+def _arrive(courier: Courier, paths: Names) -> tuple[Server, Entry, Entry]:
+    """Connect and look. A kept connection may have died unnoticed: then, once, a new one."""
+    kept = courier.kept()
+    server = courier.connect()
+    try:
+        part, final = server.look(paths.part, paths.final)
+    except NotYet:
+        courier.close()
+        if not kept:
+            raise
+        server = courier.connect(fresh=True)
+        part, final = server.look(paths.part, paths.final)
+    return server, part, final
+
+
+def _there(server: Server, entry: Entry, path: str) -> bool:
+    """Whether something lies there. Where the server does not let us ask, something does if it can be read."""
+    if entry.kind != "unknown":
+        return entry.kind != "absent"
+    try:
+        server.digest(path, 0)
+    except Denied:
+        return False
+    return True
+
+
+def _digest(job: _Job, server: Server, path: str) -> str | None:
+    return server.digest(path, job.parcel.bytes, job.progress)
+
+
+def _same(job: _Job, server: Server, entry: Entry) -> bool:
+    """Whether the final file has our bytes; by its size only where it was so configured and reading is forbidden."""
+    if entry.kind == "other" or (entry.kind == "file" and entry.size != job.parcel.bytes):
+        return False
+    try:
+        if job.endpoint.verify == "hash":
+            return server.server_digest(job.names.final) == job.parcel.sha256
+        return _digest(job, server, job.names.final) == job.parcel.sha256
+    except Denied as denied:
+        if denied.reason == "forbidden" and job.endpoint.verify == "size" and entry.kind == "file":
+            return True
+        raise _trouble(job, server, denied) from None
+
+
+def _already(job: _Job, server: Server, final: Entry, part: Entry) -> Delivered:
+    if not _same(job, server, final):
+        raise Held("delivery.conflict", size=final.size, expected_size=job.parcel.bytes)
+    if part.kind == "file":
+        with contextlib.suppress(Denied):
+            server.remove(job.names.part)
+    return Delivered(job.names.final, job.parcel.sha256, job.endpoint.verify, True, server.host_key)
+
+
+def _vanished(job: _Job, server: Server) -> Delivered:
+    """The rename was asked for, and neither name is there now. Only a server known to move files away explains that."""
+    if not job.endpoint.moved_away:
+        raise Held("delivery.outcome_unknown")
+    return Delivered(job.names.final, job.parcel.sha256, job.endpoint.verify, True, server.host_key, gone=True)
+
+
+def _prefix(job: _Job, size: int) -> str:
+    digest, left = hashlib.sha256(), size
+    job.source.seek(0)
+    while left and (block := job.source.read(min(_BLOCK, left))):
+        digest.update(block)
+        left -= len(block)
+    return digest.hexdigest()
+
+
+def _resumable(job: _Job, server: Server, part: Entry) -> int:
+    """How many bytes of an unfinished upload are ours and need not be sent again."""
+    if part.kind != "file" or not 0 < part.size <= job.parcel.bytes:
+        return 0
+    try:
+        found = server.digest(job.names.part, part.size, job.progress)
+    except Denied:
+        return 0
+    return part.size if found == _prefix(job, part.size) else 0
+
+
+def _upload(job: _Job, server: Server, part: Entry) -> None:
+    """Write the unfinished file, or what it lacks. It is not removed first: its being there says it was not renamed."""
+    if part.kind == "other":
+        raise Held("delivery.conflict", size=0, expected_size=job.parcel.bytes)
+    if part.kind != "absent":
+        try:
+            offset = _resumable(job, server, part)
+            return server.put(job.source, job.names.part, job.parcel.bytes, offset, job.progress, over=True)
+        except Denied as denied:
+            if denied.operation != "open":
+                raise _trouble(job, server, denied) from None
+            with contextlib.suppress(Denied):  # written once, never again: some servers forbid more
+                server.remove(job.names.part)
+    try:
+        return server.put(job.source, job.names.part, job.parcel.bytes, progress=job.progress)
+    except Denied as denied:
+        raise _trouble(job, server, denied) from None
+
+
+def _clear(job: _Job, server: Server) -> None:
+    """Take a useless unfinished file away, unless its absence would later be read as "renamed"."""
+    if not job.offered:
+        with contextlib.suppress(Denied):
+            server.remove(job.names.part)
+
+
+def _verify(job: _Job, server: Server) -> Verify:
+    """Hold what lies on the server against the package before it gets its name."""
+    method = job.endpoint.verify
+    try:
+        if method == "readback":
+            good = _digest(job, server, job.names.part) == job.parcel.sha256
+        elif method == "hash":
+            good = server.server_digest(job.names.part) == job.parcel.sha256
+        else:
+            good = server.look(job.names.part)[0] == Entry("file", job.parcel.bytes)
+    except Denied as denied:
+        raise _trouble(job, server, denied) from None
+    if not good:
+        _clear(job, server)
+        raise NotYet("delivery.verification_failed", method=method)
+    return method
+
+
+def _rename(job: _Job, server: Server, method: Verify) -> Delivered:
+    try:
+        there = server.rename(job.names.part, job.names.final)
+    except NotYet as lost:
+        raise NotYet("delivery.outcome_unknown", reason=lost.code) from None
+    except Denied as denied:
+        final, part = server.look(job.names.final, job.names.part)
+        if final.kind in ("file", "other"):
+            return _already(job, server, final, part)
+        raise _trouble(job, server, denied) from None
+    if there.kind == "absent" and not job.endpoint.moved_away:
+        raise Held("delivery.outcome_unknown")
+    if there.kind == "other" or (there.kind == "file" and there.size != job.parcel.bytes):
+        raise Held("delivery.conflict", size=there.size, expected_size=job.parcel.bytes)
+    gone = there.kind == "absent"
+    return Delivered(job.names.final, job.parcel.sha256, method, False, server.host_key, gone)
+
+
+def _trouble(job: _Job, server: Server, denied: Denied) -> NotYet:
+    """What a refusal means. SFTP says "failure" for most of it, so the server is asked about the likely causes."""
+    folder = posixpath.dirname(job.names.part) or "."
+    if denied.operation == "hash":
+        return NotYet("delivery.hash_unsupported")
+    if denied.reason == "missing" and denied.operation == "open" and not server.folder(folder):
+        return NotYet("delivery.inbox_missing", folder="temp" if job.endpoint.temp else "inbox")
+    room = server.room(folder) if denied.operation in ("open", "write", "fsync", "close") else None
+    if denied.reason == "failure" and room is not None and room < job.parcel.bytes:
+        _clear(job, server)
+        return NotYet("delivery.server_full", free=room, needed=job.parcel.bytes)
+    return NotYet("delivery.server_refused", operation=denied.operation, reason=denied.reason)

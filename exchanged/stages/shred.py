@@ -1,0 +1,34 @@
+"""Destroy what a batch left on this machine: the clerk's files, the scan, the package. The table was never written.
+
+The working copy of the plaintext is the clerk's own file in the spool, which has to be durable until the server has
+the package: it is what a crash recovers from. The normalised table is not written anywhere, neither to disk nor to
+tmpfs: it is computed from the spool's copy each time it is needed, in a child's memory, straight into gpg's pipe.
+
+Takes   the batch's spool folder and its package
+Gives   for each file how it ended, on which file system, and what that cannot promise
+Redo    what is gone already is recorded as absent; what an earlier try moved aside is found by its ending
+Ends    OSError when a file cannot be destroyed: the batch stays in its state and is tried again
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from exchanged import disk
+
+NAMES = {"0": "scan"}
+
+
+def shred(spool: Path, package: Path | None, passes: int) -> list[dict[str, Any]]:
+    """Destroy a batch's files; gives the deletion record, one entry a file, named by role, never by the clerk's name."""
+    record = []
+    if spool.is_dir():
+        for path in sorted(spool.iterdir()):
+            role = NAMES.get(path.name, f"source-{path.name}" if path.name.isdigit() else "temporary")
+            record.append({"file": role, **disk.destroy(path, passes).to_dict()})
+        spool.rmdir()
+        disk.sync_folder(spool.parent)
+    if package is not None:
+        record.append({"file": "package", **disk.destroy(package, passes).to_dict()})
+    return record

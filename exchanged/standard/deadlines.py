@@ -1,0 +1,21 @@
+"""The 30 natural days within which a certificate must be queryable; the day of issue is not counted."""
+
+from __future__ import annotations
+
+from datetime import date
+
+LIMIT = 30
+NEAR = 25
+
+
+def days_since(issue: str, today: str) -> int:
+    """Days from issue to today, both `YYYY-MM-DD`; negative when issued in the future."""
+    return (date.fromisoformat(today) - date.fromisoformat(issue)).days
+
+
+def deadline(issue: str, today: str) -> str | None:
+    """The rule that a certificate of that date falls under today: `deadline-near`, `deadline-missed` or None."""
+    days = days_since(issue, today)
+    if days > LIMIT:
+        return "deadline-missed"
+    return "deadline-near" if days >= NEAR else None

@@ -1,0 +1,299 @@
+"""Whole-column tests on the bytes of Arrow string columns.
+
+Takes   a string column without nulls ("" stands for an empty cell)
+Gives   one number or one bit a row, never a Python object a row
+Law     a kernel may say "not plain" of a good value, never "plain" of a wrong one: what it leaves goes to the value
+        functions of this package, which alone say what is right
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Bits = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Days = npt.NDArray[np.int32]
+Keys = npt.NDArray[np.uint64]
+
+BLOCK = 16_384  # rows: a transposed block of 18 bytes a row stays in the second-level cache
+
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECK_OF_SUM = np.frombuffer(b"10X98765432", np.uint8)[np.arange(991) % 11]
+_LOW = np.uint64(0x0F0F0F0F0F0F0F0F)
+_HIGH = np.uint64(0xF0F0F0F0F0F0F0F0)
+_THREES = np.uint64(0x3030303030303030)
+_SIXES = np.uint64(0x0606060606060606)
+
+
+def offsets(column: pa.StringArray) -> npt.NDArray[np.int32]:
+    """Where each value starts in `payload`, one more than there are rows."""
+    buffer = column.buffers()[1]
+    if buffer is None or len(column) == 0:
+        return np.zeros(1, np.int32)
+    return np.frombuffer(buffer, np.int32)[column.offset : column.offset + len(column) + 1]
+
+
+def payload(column: pa.StringArray) -> Bytes:
+    """The bytes of all values, as the column's buffer holds them."""
+    buffer = column.buffers()[2]
+    return np.zeros(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)
+
+
+def lengths(column: pa.StringArray) -> npt.NDArray[np.int32]:
+    """The length of every value in bytes."""
+    return np.diff(offsets(column))
+
+
+def filled(column: Any) -> pa.StringArray:
+    """The column as one string array in which null is "" (an array without nulls is given back as it is)."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if column.type != pa.string():
+        column = column.cast(pa.string())
+    return column.fill_null("") if column.null_count else column
+
+
+def fixed(column: pa.StringArray, width: int) -> Bytes:
+    """The values as a (rows, width) matrix of bytes; all of them must have that width."""
+    start = offsets(column)
+    return payload(column)[start[0] : start[-1]].reshape(len(column), width)
+
+
+def rows_of_width(column: pa.StringArray, width: int) -> tuple[npt.NDArray[np.intp], Bytes]:
+    """The positions of the values of that many bytes, and those values as a matrix."""
+    rows = np.flatnonzero(lengths(column) == width)
+    if len(rows) == len(column):
+        return rows, fixed(column, width)
+    return rows, fixed(column.take(pa.array(rows)), width)
+
+
+def rows_holding(column: pa.StringArray, at: npt.NDArray[np.intp]) -> Bits:
+    """Which rows the byte positions `at` (counted from the first value's first byte) fall into."""
+    hit = np.zeros(len(column), np.bool_)
+    if len(at):
+        start = offsets(column)
+        hit[np.searchsorted(start, at + start[0], side="right") - 1] = True
+    return hit
+
+
+def content(column: pa.StringArray) -> Bytes:
+    """The bytes of exactly the rows of this column, in order."""
+    start = offsets(column)
+    return payload(column)[start[0] : start[-1]]
+
+
+def _table(allowed: bytes) -> Bits:
+    bad = np.ones(256, np.bool_)
+    bad[np.frombuffer(allowed, np.uint8)] = False
+    return bad
+
+
+_NOT_NUMBER = _table(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# Lead bytes of U+4000-U+9FFF, the bytes that follow them, and the two bytes of U+00B7.
+_NOT_HAN = _table(bytes(range(0xE4, 0xEA)) + bytes(range(0x80, 0xC0)) + b"\xc2")
+
+
+def plain_numbers(column: pa.StringArray) -> Bits:
+    """Values of 1 to 18 ASCII digits and capitals: nothing to normalise, nothing illegal."""
+    size = lengths(column)
+    return (size > 0) & (size <= 18) & ~rows_holding(column, np.flatnonzero(_NOT_NUMBER[content(column)]))
+
+
+def _odd_bytes(text: Bytes) -> npt.NDArray[np.intp]:
+    """Where bytes stand that no run of U+4E00-U+9FA5 has; U+00B7 counts as odd too."""
+    odd = _NOT_HAN[text]
+    if len(text) < 3:
+        return np.flatnonzero(odd | (text == 0xC2))
+    lead, follow = text[:-1], text[1:]
+    odd[:-1] |= (lead == 0xE4) & (follow < 0xB8)
+    odd |= text == 0xC2
+    late = np.flatnonzero((lead == 0xE9) & (follow >= 0xBE))
+    late = late[(text[late + 1] > 0xBE) | (text[np.minimum(late + 2, len(text) - 1)] > 0xA5)]
+    return np.concatenate([np.flatnonzero(odd), late])
+
+
+def plain_names(column: pa.StringArray) -> Bits:
+    """Names of 2 to 20 characters of U+4E00-U+9FA5, in which single U+00B7 may stand between two such runs."""
+    size = lengths(column)
+    plain = (size >= 6) & (size <= 60)
+    odd = rows_holding(column, _odd_bytes(content(column)))
+    again = np.flatnonzero(plain & odd)
+    plain &= ~odd
+    if len(again):
+        plain[again] = _dotted(column.take(pa.array(again)))
+    return plain
+
+
+def _dotted(names: pa.StringArray) -> Bits:
+    import pyarrow.compute as pc
+
+    han = r"[\x{4E00}-\x{9FA5}]"
+    found = pc.match_substring_regex(names, rf"\A{han}{{2,}}(·{han}{{2,}})*\z")
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
+
+
+def iso_dates(column: pa.StringArray) -> Days:
+    """YYYY-MM-DD, a real day of 1900 to 2199, as the number YYYYMMDD; 0 for anything else."""
+    out = np.zeros(len(column), np.int32)
+    rows, matrix = rows_of_width(column, 10)
+    for start in range(0, len(rows), BLOCK):
+        digit = np.ascontiguousarray(matrix[start : start + BLOCK].T)
+        dashed = (digit[4] == 45) & (digit[7] == 45)
+        digit -= np.uint8(48)
+        place = digit[[0, 1, 2, 3, 5, 6, 8, 9]]
+        out[rows[start : start + BLOCK]] = np.where(dashed & (place <= 9).all(axis=0), _day(place), 0)
+    return out
+
+
+def _day(place: Bytes) -> Days:
+    """Eight rows of digits as YYYYMMDD where that is a real day of 1900 to 2199, else 0."""
+    wide = place.astype(np.int32)
+    year = ((wide[0] * 10 + wide[1]) * 10 + wide[2]) * 10 + wide[3]
+    month = wide[4] * 10 + wide[5]
+    day = wide[6] * 10 + wide[7]
+    real = real_days(year, month, day) & (year >= 1900) & (year <= 2199)
+    return np.where(real, (year * 100 + month) * 100 + day, 0).astype(np.int32)
+
+
+_LAST_DAY = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0], np.int32)
+
+
+def real_days(year: Days, month: Days, day: Days) -> Bits:
+    """Which triples are days of the Gregorian calendar."""
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    last = _LAST_DAY[np.clip(month, 0, 15)] + ((month == 2) & leap)
+    return (day >= 1) & (day <= last)
+
+
+def date_texts(days: Days) -> pa.StringArray:
+    """YYYYMMDD numbers written as YYYY-MM-DD; 0 as ""."""
+    empty = days <= 0
+    out = np.full((len(days), 10), 45, np.uint8)
+    rest = days.astype(np.int32)
+    for column in (9, 8, 6, 5, 3, 2, 1, 0):
+        rest, digit = np.divmod(rest, np.int32(10))
+        out[:, column] = digit + 48
+    width = np.where(empty, 0, 10)
+    start = np.zeros(len(days) + 1, np.int32)
+    np.cumsum(width, out=start[1:])
+    kept = out if not empty.any() else out[~empty]
+    return pa.StringArray.from_buffers(len(days), pa.py_buffer(start), pa.py_buffer(np.ascontiguousarray(kept)))
+
+
+def sixteen_digits(column: pa.StringArray) -> tuple[Bits, Keys]:
+    """Which values are 16 ASCII digits, and each of them packed into one number, four bits a digit (else 0)."""
+    good = np.zeros(len(column), np.bool_)
+    key = np.zeros(len(column), np.uint64)
+    rows, matrix = rows_of_width(column, 16)
+    if len(rows):
+        words = np.ascontiguousarray(matrix).view("<u8")
+        ok = _digits(words[:, 0]) & _digits(words[:, 1])
+        good[rows] = ok
+        key[rows] = np.where(ok, (_pack(words[:, 0]) << np.uint64(32)) | _pack(words[:, 1]), np.uint64(0))
+    return good, key
+
+
+def _digits(word: Keys) -> Bits:
+    return ((word & _HIGH) == _THREES) & (((word + _SIXES) & _HIGH) == _THREES)
+
+
+def _pack(word: Keys) -> Keys:
+    """Eight ASCII digits of a little-endian word as 32 bits, first digit highest."""
+    x = word & _LOW
+    x = ((x << np.uint64(4)) | (x >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    x = (x | (x >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
+    x = (x | (x >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
+    # the pairs now stand first pair lowest: turn the four bytes round
+    return x.astype(np.uint32).byteswap().astype(np.uint64)
+
+
+def digit(keys: Keys, place: int) -> npt.NDArray[np.uint8]:
+    """The digit at `place` (1 to 16, as people count) of packed numbers."""
+    return ((keys >> np.uint64(4 * (16 - place))) & np.uint64(15)).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """What stands in 18-character numbers of GB 11643's build, one entry a row; meaningful where `form` is true.
+
+    form: 17 digits and a digit or X. check: the check character is right. region: the first six digits as a number.
+    born: YYYYMMDD as written, be it a day or not. odd: the gender digit is odd (male).
+    """
+
+    form: Bits
+    check: Bits
+    region: Days
+    born: Days
+    odd: Bits
+
+
+def identities(matrix: Bytes) -> Identities:
+    """Take apart a (rows, 18) matrix of bytes."""
+    n = len(matrix)
+    out = Identities(
+        np.empty(n, np.bool_),
+        np.empty(n, np.bool_),
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+        np.empty(n, np.bool_),
+    )
+    for start in range(0, n, BLOCK):
+        part = slice(start, start + BLOCK)
+        _identities(np.ascontiguousarray(matrix[part].T), out, part)
+    return out
+
+
+def _identities(char: Bytes, out: Identities, part: slice) -> None:
+    value = char[:17] - np.uint8(48)
+    out.form[part] = (value <= 9).all(axis=0) & ((char[17] - np.uint8(48) <= 9) | (char[17] == 88))
+    total = np.zeros(char.shape[1], np.uint16)
+    product = np.empty(char.shape[1], np.uint8)
+    for row, weight in zip(value, _WEIGHTS, strict=True):
+        np.multiply(row, np.uint8(weight), out=product)
+        total += product
+    out.check[part] = _CHECK_OF_SUM[np.minimum(total, 990)] == char[17]
+    out.region[part] = _number(value[0:6])
+    out.born[part] = _number(value[6:14])
+    out.odd[part] = (value[16] & 1) == 1
+
+
+def _number(places: Bytes) -> Days:
+    out = places[0].astype(np.int32)
+    for place in places[1:]:
+        out *= 10
+        out += place
+    return out
+
+
+def hashes(column: pa.StringArray) -> Keys:
+    """A 64-bit hash of every value, good enough to find candidates for equality and for nothing else."""
+    out = np.zeros(len(column), np.uint64)
+    for rows, matrix in by_width(column):
+        state = np.full(len(rows), matrix.shape[1] + 1, np.uint64)
+        for word in _words(matrix):
+            state = (state ^ word) * np.uint64(0x9E3779B97F4A7C15)
+            state ^= state >> np.uint64(29)
+        out[rows] = state
+    return out
+
+
+def by_width(column: pa.StringArray) -> Iterator[tuple[npt.NDArray[np.intp], Bytes]]:
+    """The column parted by the width of its values: positions and matrix for every width but 0."""
+    for width in np.unique(lengths(column)).tolist():
+        if width:
+            yield rows_of_width(column, width)
+
+
+def _words(matrix: Bytes) -> Iterator[Keys]:
+    """The bytes of each row, eight at a time, the last ones padded with zeros."""
+    n, width = matrix.shape
+    for start in range(0, width, 8):
+        piece = np.zeros((n, 8), np.uint8)
+        piece[:, : min(8, width - start)] = matrix[:, start : start + 8]
+        yield piece.view("<u8")[:, 0]

@@ -1,0 +1,103 @@
+"""职业资格 and 职业方向 against the catalogue in force on 发证日期: every pair of name and time is judged once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from exchanged.batch import Facts
+from exchanged.standard.catalogue import LEAVING_FROM, Catalogue
+from exchanged.standard.columns import FIRST_DATE, Words
+from exchanged.standard.scope import Rows, Scope
+
+_RULES = ("not-in-catalogue", "catalogue-leaving")
+
+
+class Offers:
+    """What the catalogue says of the names of one batch. Between two turning days its word does not change."""
+
+    def __init__(self, catalogue: Catalogue, words: Mapping[str, Words]) -> None:
+        self._catalogue = catalogue
+        self._names, self._directions = words["qualification"], words["direction"]
+        self._days = ["1000-01-01", *_turns(catalogue)]
+        self._turns = np.array([_number(day) for day in self._days[1:]], np.int32)
+        self._verdicts: dict[int, str] = {}
+        self._listed: dict[int, frozenset[str]] = {}
+        self.editions: set[str] = set()
+
+    def check(self, scope: Scope) -> None:
+        """Note names that are not in the catalogue, or were leaving it, and directions that it does not list."""
+        rows = np.flatnonzero(scope.ok["qualification"] & scope.ok["issue_date"])
+        names = scope.codes("qualification")[rows]
+        times = np.searchsorted(self._turns, scope.codes("issue_date")[rows], side="right")
+        pairs = names.astype(np.int64) * len(self._days) + times
+        present = _present(pairs, len(self._names) * len(self._days))
+        found: dict[str, list[int]] = {}
+        for pair in present:
+            found.setdefault(self._judged(pair), []).append(pair)
+        for rule in _RULES:
+            self._note(scope, rule, rows, pairs, found.get(rule, []))
+        scope.ok["listed"] = np.ones(len(scope.part), np.bool_)
+        if "not-in-catalogue" in found:
+            scope.ok["listed"][rows[np.isin(pairs, found["not-in-catalogue"])]] = False
+        for pair in found.get("ok", []) + found.get("catalogue-leaving", []):
+            if self._listed[pair]:
+                self._check_direction(scope, rows[pairs == pair], self._listed[pair])
+
+    def _judged(self, pair: int) -> str:
+        verdict = self._verdicts.get(pair)
+        if verdict is None:
+            name, day = self._texts(pair)
+            verdict = self._verdicts[pair] = self._catalogue.judge(name, day)
+            self._listed[pair] = self._catalogue.directions(name, day)
+            self.editions |= {self._catalogue.edition(day) or ""} - {""}
+        return verdict
+
+    def _texts(self, pair: int) -> tuple[str, str]:
+        name, time = divmod(pair, len(self._days))
+        return self._names.texts[name], self._days[time]
+
+    def _note(self, scope: Scope, rule: str, rows: Rows, pairs: npt.NDArray[np.int64], which: list[int]) -> None:
+        if which:
+            hit = np.flatnonzero(np.isin(pairs, which))
+            scope.add(rule, "qualification", rows[hit], self._facts(rule, pairs[hit]))
+
+    def _facts(self, rule: str, pairs: npt.NDArray[np.int64]) -> Callable[[int], Facts]:
+        return lambda nth: self._proposal(int(pairs[nth])) if rule == "not-in-catalogue" else {}
+
+    def _proposal(self, pair: int) -> Facts:
+        """What the name should be, in the catalogue's words."""
+        name, day = self._texts(pair)
+        apart = self._catalogue.split(name)
+        if apart:
+            return {"qualification": apart[0]} | ({"direction": apart[1]} if apart[1] else {})
+        other = self._catalogue.proposal(name, day)
+        return {"candidate": other} if other else {}
+
+    def _check_direction(self, scope: Scope, rows: Rows, listed: frozenset[str]) -> None:
+        rows = rows[scope.ok["direction"][rows]]
+        codes = scope.codes("direction")[rows]
+        known = [code for code in np.unique(codes).tolist() if self._directions.texts[code] in listed]
+        scope.add("direction-unknown", "direction", rows[~np.isin(codes, known)])
+
+
+def _turns(catalogue: Catalogue) -> list[str]:
+    """Every day on which what the catalogue says of some name may change."""
+    entries = [entry for names in catalogue._entries.values() for group in names.values() for entry in group]
+    ends = {date.fromisoformat(entry.end) + timedelta(days=1) for entry in entries if entry.end}
+    return sorted({entry.start for entry in entries} | {day.isoformat() for day in ends} | {LEAVING_FROM})
+
+
+def _present(pairs: npt.NDArray[np.int64], size: int) -> list[int]:
+    if size <= 1 << 20:
+        seen = np.zeros(size, np.bool_)
+        seen[pairs] = True
+        return [int(pair) for pair in np.flatnonzero(seen)]
+    return [int(pair) for pair in np.unique(pairs)]
+
+
+def _number(day: str) -> int:
+    return max(FIRST_DATE, int(day.replace("-", "")))

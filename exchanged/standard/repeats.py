@@ -1,0 +1,164 @@
+"""Rows that stand in a batch twice, or contradict each other: compared over the whole table.
+
+A 64-bit hash finds the candidates; only these few are compared by their text, so an accident of hashing finds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from exchanged.standard.columns import CODED, TEXTS, Positions, Table
+from exchanged.standard.fields import BY_KEY
+from exchanged.standard.findings import Hitlist
+from exchanged.standard.kernels import Bits, Keys, hashes
+from exchanged.standard.scope import Scope
+
+Groups = npt.NDArray[np.int64]
+
+_NO_NUMBER = np.uint64(0xF << 60)  # no packed decimal number begins with F
+_KEPT = ("name", "birth_date", "gender", "certificate_number", "id_number", "qualification", "direction", "level")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What comparing needs of a part: keys of the certificate numbers, hashes of the ID numbers, which cells are right."""
+
+    certificates: Keys
+    people: Keys
+    ok: dict[str, Bits]
+
+
+class Repeats:
+    """Gathers the keys of part after part, then compares."""
+
+    def __init__(self, table: Table, hits: Hitlist) -> None:
+        self._table = table
+        self._hits = hits
+        self._seen: list[_Seen] = []
+
+    def add(self, scope: Scope, certificates: Keys) -> None:
+        """Remember a part. `certificates` are the packed numbers, 0 where a number is wrong."""
+        people = _hashes(scope, "id_number")
+        other = np.flatnonzero(certificates == 0)
+        keys = certificates
+        if len(other):
+            keys = certificates.copy()
+            keys[other] = (_hashes(scope, "certificate_number")[other] ^ people[other]) | _NO_NUMBER
+        ok = {key: scope.ok[key] for key in _KEPT}
+        ok["birth_date"] = ok["birth_date"] & scope.ok["birth_agrees"]
+        ok["gender"] = ok["gender"] & scope.ok["gender_agrees"]
+        self._seen.append(_Seen(keys, people, ok))
+
+    def compare(self) -> None:
+        """Note every row that repeats or contradicts an earlier one."""
+        if not self._seen:
+            return
+        twice = self._same_certificate(_repeated(np.concatenate([seen.certificates for seen in self._seen])))
+        right = self._ok("id_number")
+        at = np.flatnonzero(right)
+        people = np.concatenate([seen.people for seen in self._seen])[at]
+        rows = at[_repeated(people)]
+        if len(rows):
+            person = _groups(self._table.texts("id_number", rows))
+            self._conflicts(rows, person)
+            self._awards(rows, person, twice)
+
+    def _ok(self, key: str, rows: Positions | None = None) -> Bits:
+        whole = np.concatenate([seen.ok[key] for seen in self._seen])
+        return whole if rows is None else whole[rows]
+
+    def _same_certificate(self, rows: Positions) -> Positions:
+        """Note duplicates among the candidates, and give the rows noted."""
+        if not len(rows):
+            return rows
+        number = _groups(self._table.texts("certificate_number", rows))
+        record = _combined([number, *(self._column(key, rows) for key in (*CODED, "name", "id_number"))])
+        same = _later(record)
+        self._note("duplicate-record", None, rows, same, record)
+        number = np.where(self._ok("certificate_number", rows), number, -1 - np.arange(len(rows)))
+        other = _later(number) & ~same
+        self._note("duplicate-certificate", "certificate_number", rows, other, number)
+        return rows[same | other]
+
+    def _column(self, key: str, rows: Positions) -> Groups:
+        if key in TEXTS:
+            return _groups(self._table.texts(key, rows))
+        return self._table.codes(key, rows).astype(np.int64)
+
+    def _conflicts(self, rows: Positions, person: Groups) -> None:
+        """Note rows whose name, birth date or gender is not that of the person's first row which has it right."""
+        noted = np.zeros(len(rows), np.bool_)
+        for key in ("name", "birth_date", "gender"):
+            kept = np.flatnonzero(self._ok(key, rows))
+            if not len(kept):
+                continue
+            value, first = self._column(key, rows[kept]), _first(person[kept])
+            differs = (value != value[first]) & ~noted[kept]
+            at = kept[differs]
+            noted[at] = True
+            self._point("id-conflict", "id_number", rows[at], rows[kept[first[differs]]], {"field": BY_KEY[key].name})
+
+    def _awards(self, rows: Positions, person: Groups, twice: Positions) -> None:
+        fields = ("qualification", "direction", "level")
+        right = np.logical_and.reduce([self._ok(key, rows) for key in fields]) & ~np.isin(rows, twice)
+        rows, person = rows[right], person[right]
+        award = _combined([person, *(self._column(key, rows) for key in fields)])
+        self._note("same-award-twice", "id_number", rows, _later(award), award)
+
+    def _note(self, rule: str, column: str | None, rows: Positions, which: Bits, group: Groups) -> None:
+        at = np.flatnonzero(which)
+        self._point(rule, column, rows[at], rows[_first(group)[at]], {})
+
+    def _point(self, rule: str, column: str | None, rows: Positions, firsts: Positions, facts: dict[str, str]) -> None:
+        """Note rows, each with the place of the earlier row."""
+
+        def with_first(nth: int) -> dict[str, str | int]:
+            file, row = self._table.place(int(firsts[nth]))
+            here, _ = self._table.place(int(rows[nth]))
+            return {"first": row} | ({"first_file": file + 1} if file != here else {}) | facts
+
+        self._hits.add(rule, column, rows, with_first)
+
+
+def _hashes(scope: Scope, key: str) -> Keys:
+    if key in scope.part.texts:
+        return hashes(scope.part.texts[key])
+    return np.zeros(len(scope.part), np.uint64)
+
+
+def _repeated(keys: Keys) -> Positions:
+    """The positions of all keys that stand more than once."""
+    ordered = np.sort(keys)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.flatnonzero(np.isin(keys, twice)) if len(twice) else np.zeros(0, np.int64)
+
+
+def _groups(texts: pa.StringArray) -> Groups:
+    """Equal texts, equal numbers."""
+    return np.asarray(texts.dictionary_encode().indices.to_numpy(), np.int64)
+
+
+def _combined(columns: Sequence[Groups]) -> Groups:
+    """Equal rows over all columns, equal numbers."""
+    whole = columns[0]
+    for column in columns[1:]:
+        whole = np.unique(whole, return_inverse=True)[1]
+        part = np.unique(column, return_inverse=True)[1]
+        whole = whole * (int(part.max(initial=0)) + 1) + part
+    return whole
+
+
+def _first(group: Groups) -> Groups:
+    """For every place the first place with the same number."""
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return first[inverse]
+
+
+def _later(group: Groups) -> Bits:
+    """Which places have an earlier one with the same number."""
+    return _first(group) != np.arange(len(group))

@@ -1,0 +1,365 @@
+"""What each step of the route does with a batch: the stages, given what they need of settings, ledger and keys.
+
+Takes   a batch as the ledger knows it
+Gives   the facts to record with its next state
+Redo    see each stage: every one looks before it acts
+Ends    Refused, NotYet or Held, for the engine
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from exchanged import config, disk, log
+from exchanged.batch import Checks, Finding, Parcel, Severity
+from exchanged.endings import SOFTWARE, Endings, sorted_sheets
+from exchanged.errors import Held, NotYet, Refused
+from exchanged.ledger import Ledger, Record, Source, now
+from exchanged.sandbox import Bounds, Died, Sandbox
+from exchanged.secrets import Secrets
+from exchanged.settings import Settings
+from exchanged.stages import check as checking
+from exchanged.stages import shred
+
+CORRECTION = "更正"
+SCAN_BOUNDS = Bounds(memory=3 << 29, cpu=20, wall=120.0)
+EXPIRY_WARNING = 30 * 86400.0
+_PDF = b"%PDF-"
+
+
+class Steps:
+    """The stages of one unit's route. Sealing and courier are made when first needed."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, secrets: Secrets, sandbox: Sandbox) -> None:
+        self.settings = settings
+        self._ledger = ledger
+        self._secrets = secrets
+        self._sandbox = sandbox
+        self.spool = disk.folder(settings.folders.state / "spool")
+        self._outbox = disk.folder(settings.folders.state / "outbox")
+        self.endings = Endings(settings, ledger, self.spool, self._outbox)
+        self._sealing: Any = None
+        self._courier: Any = None
+
+    # --- claimed -> validated -------------------------------------------------------------------------------------
+
+    def check(self, batch: Record) -> tuple[dict[str, Any], Iterator[tuple[bytes, int, int, bytes]]]:
+        """Check the spreadsheets; gives the facts, and the records for the history. Raises Refused."""
+        sources = self._ledger.sources(batch)
+        sheets = sorted_sheets(sources)
+        extra = self._scans_among(batch, sheets)
+        if extra or not sheets:
+            raise Refused(
+                *(Finding("confirmation-orphan", Severity.ERROR, file=name) for name in extra or [batch.stem])
+            )
+        checks = self._checks(today())
+        result, payload = checking.check(
+            [(sheet.name, self._file(batch, sheet)) for sheet in sheets], checks, self._sandbox, index=True
+        )
+        findings = [_finding(one) for one in result["findings"]]
+        if result["summary"]["error"]:
+            raise Refused(*findings, result=result)
+        summary = result["summary"]
+        facts = {
+            "rows": result["rows"],
+            "digest": result["digest"],
+            "table_bytes": result["bytes"],
+            "counts": result["counts"],
+            "warnings": dict(summary["by_rule"]),
+            "holds": summary.get("hold", 0),
+            "file_rows": [one["rows"] for one in result["files"]],
+            "catalogue": result["catalogue"],
+            "checked": checks.today,
+            "rules": _rule_set(checks),
+            "wait_until": time.time() + self.settings.intake.confirmation_wait,
+        }
+        return facts, checking.records(payload, self._secrets.pseudonym)
+
+    def _scans_among(self, batch: Record, sheets: Sequence[Source]) -> list[str]:
+        """Names of PDFs that stand where a spreadsheet should: a second scan in a folder."""
+        found = []
+        for sheet in sheets:
+            with self._file(batch, sheet).open("rb") as file:
+                if _PDF in file.read(1024):
+                    found.append(sheet.name)
+        return found
+
+    def corrects(self, batch: Record) -> bool:
+        """Whether a batch lies in the correction lane."""
+        return batch.data_type == CORRECTION
+
+    def after_history(
+        self, batch: Record, facts: dict[str, Any], wrong: Sequence[tuple[str, int, int]]
+    ) -> dict[str, Any]:
+        """Judge what the comparison with the history found. Raises Refused, or gives the facts, the tolerated in it."""
+        from exchanged.standard import rules
+
+        names = [sheet.name for sheet in sorted_sheets(self._ledger.sources(batch))]
+        found = [
+            Finding(rule, rules.severity(rule, self.settings.standard.severity), names[file], None, row, "证书编号")
+            for rule, file, row in wrong
+        ]
+        if any(one.severity is Severity.ERROR for one in found):
+            raise Refused(*found)
+        warnings = dict(facts["warnings"])
+        for one in found:
+            if one.severity is not Severity.OFF:
+                warnings[one.rule] = warnings.get(one.rule, 0) + 1
+        return {
+            **facts,
+            "warnings": warnings,
+            "holds": facts["holds"] + sum(one.severity is Severity.HOLD for one in found),
+        }
+
+    # --- validated -> confirmed -----------------------------------------------------------------------------------
+
+    def confirm(self, batch: Record) -> dict[str, Any]:
+        """Look at the scan, once it has come. Raises NotYet while the batch waits for it, Refused if it never came."""
+        sources = self._ledger.sources(batch)
+        scan = next((one for one in sources if not one.position), None)
+        until = float(batch.facts["wait_until"])
+        if scan is None:
+            if time.time() < until:
+                raise NotYet("confirmation.waiting", until=int(until))
+            missing = {"rule": "confirmation-missing"}
+            raise Refused(confirmation_finding(missing, self.settings.standard.severity, None))
+        found = examine(self._file(batch, scan), self.settings.confirmation.max_pages, self._sandbox)
+        overrides = self.settings.standard.severity
+        findings = [confirmation_finding(one, overrides, scan.name) for one in found["findings"]]
+        findings = [one for one in findings if one.severity is not Severity.OFF]
+        if any(one.severity is Severity.ERROR for one in findings):
+            raise Refused(*findings)
+        warnings = dict(batch.facts["warnings"])
+        for one in findings:
+            warnings[one.rule] = warnings.get(one.rule, 0) + 1
+        holds = batch.facts["holds"] + sum(one.severity is Severity.HOLD for one in findings)
+        return {"pages": found["pages"], "warnings": warnings, "holds": holds, "form_code": False}
+
+    # --- confirmed -> sealed --------------------------------------------------------------------------------------
+
+    def seal(self, batch: Record) -> dict[str, Any]:
+        """Encrypt and sign. A batch with findings that a person must release waits for that first."""
+        from exchanged.sealing import package
+        from exchanged.stages import seal
+
+        if batch.facts["holds"] and "released" not in batch.facts:
+            raise Held("finding.hold", findings=batch.facts["holds"])
+        sources = self._ledger.sources(batch)
+        sheets = sorted_sheets(sources)
+        scan = next(one for one in sources if not one.position)
+        contents = self._contents(batch, sheets, scan)
+        target = self._outbox / f"{batch.id}.pgp"
+        files = [self._file(batch, sheet) for sheet in sheets]
+        self._warn_of_expiry()
+        parcel = seal.seal(
+            contents, files, self._file(batch, scan), self.sealing, self._sandbox,
+            self._checks(batch.facts["checked"]), target, bounds=checking.bounds(sum(sheet.bytes for sheet in sheets)),
+        )  # fmt: skip
+        return {
+            "package": {"bytes": parcel.bytes, "sha256": parcel.sha256},
+            "manifest": "sha256:" + hashlib.sha256(package.manifest(contents)).hexdigest(),
+            "previous": contents.previous,
+            "signer": self.settings.sealing.sign_with,
+            "recipients": list(self.settings.sealing.encrypt_to),
+            "sealed": now(),
+        }
+
+    def _contents(self, batch: Record, sheets: Sequence[Source], scan: Source) -> Any:
+        from exchanged.sealing.package import Contents
+
+        facts = batch.facts
+        return Contents(
+            batch=batch.id,
+            unit_code=self.settings.unit.code,
+            unit_name=self.settings.unit.name,
+            title=batch.stem,
+            data_type=batch.data_type,
+            created=now(),
+            rows=batch.rows or 0,
+            digest=batch.digest or "",
+            table_bytes=facts["table_bytes"],
+            scan_sha256=scan.sha256,
+            scan_bytes=scan.bytes,
+            counts=facts["counts"],
+            warnings=facts["warnings"],
+            catalogue=facts["catalogue"],
+            form_code=facts["form_code"],
+            source=[
+                {"name": sheet.name, "sha256": sheet.sha256, "rows": rows}
+                for sheet, rows in zip(sheets, facts["file_rows"], strict=True)
+            ],
+            previous=self._ledger.last_manifest(),
+            ledger_head=self._ledger.head(),
+            software=SOFTWARE,
+        )
+
+    def _warn_of_expiry(self) -> None:
+        keys = self.sealing.keys()
+        for key in keys:
+            if key["expires"] and key["state"] in ("ok", "token"):
+                left = dt.datetime.fromisoformat(str(key["expires"])).timestamp() - time.time()
+                if left < EXPIRY_WARNING:
+                    log.emit(
+                        "sealing.key_expiring",
+                        fingerprint=key["fingerprint"],
+                        expires=key["expires"],
+                        days=int(left // 86400),
+                    )
+
+    # --- sealed -> delivered --------------------------------------------------------------------------------------
+
+    def deliver(self, batch: Record) -> dict[str, Any]:
+        """Bring the package to the server. That the final rename is about to be asked for is recorded before it is."""
+        from exchanged.stages import deliver
+
+        sealed = batch.facts["package"]
+        parcel = Parcel(str(self._outbox / f"{batch.id}.pgp"), sealed["bytes"], sealed["sha256"])
+        done = deliver.deliver(
+            parcel,
+            batch.id,
+            self.courier,
+            offered="offered" in batch.facts,
+            on_offer=lambda: self._offer(batch),
+        )
+        delivery = {
+            "host": self.settings.delivery.host,
+            "port": self.settings.delivery.port,
+            "remote": done.remote,
+            "sha256": done.sha256,
+            "method": done.method,
+            "already": done.already,
+            "gone": done.gone,
+            "host_key": done.host_key,
+            "time": now(),
+        }
+        return {"delivery": delivery, "delivered": now()}
+
+    def _offer(self, batch: Record) -> None:
+        if "offered" not in batch.facts:
+            self._ledger.note(batch, "delivery.offered", offered=now())
+
+    # --- delivered -> closed --------------------------------------------------------------------------------------
+
+    def shred(self, batch: Record) -> dict[str, Any]:
+        """Destroy what is left of the batch on this machine."""
+        record = shred.shred(self.spool / batch.id, self._outbox / f"{batch.id}.pgp", self.settings.deletion.overwrite)
+        log.emit("deletion.done", batch=batch.id, files=len(record), bytes=sum(one["bytes"] for one in record))
+        return {"deletion": record}
+
+    # --- what the stages stand on ---------------------------------------------------------------------------------
+
+    @property
+    def sealing(self) -> Any:
+        """The unit's keys."""
+        if self._sealing is None:
+            from exchanged.sealing import FORMATS
+
+            sealing = self.settings.sealing
+            self._sealing = FORMATS["gnupg"](
+                sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to, self._passphrase
+            )  # type: ignore[call-arg]
+        return self._sealing
+
+    def _passphrase(self) -> str | None:
+        name = self.settings.sealing.passphrase
+        return config.credential(self.settings, name) if name else None
+
+    @property
+    def courier(self) -> Any:
+        """The kept connection to the server."""
+        if self._courier is None:
+            from exchanged import transports
+
+            self._courier = transports.courier("sftp", endpoint(self.settings))
+        return self._courier
+
+    def conceal(self, text: str) -> str:
+        """An operator's words, encrypted for the ledger."""
+        return self._secrets.conceal(text).hex()
+
+    def rest(self) -> None:
+        """Let go of what has not been needed for a while."""
+        self._sandbox.rest()
+        if self._courier is not None:
+            self._courier.rest()
+
+    def close(self) -> None:
+        """End the helpers that this process has started."""
+        if self._courier is not None:
+            self._courier.close()
+        if self._sealing is not None:
+            self._sealing.close()
+
+    def _checks(self, day: str) -> Checks:
+        return config.checks(self.settings, day)
+
+    def _file(self, batch: Record, source: Source) -> Path:
+        return self.spool / batch.id / str(source.position)
+
+
+def examine(scan: Path, max_pages: int, sandbox: Sandbox) -> dict[str, Any]:
+    """Look at a scan in a confined child: `pages` and `findings` (rule, facts). A child that dies is a finding."""
+    with scan.open("rb", buffering=0) as file:
+        try:
+            return sandbox.run("scan", {"max_pages": max_pages}, [file.fileno()], limits=SCAN_BOUNDS).value
+        except Died as end:
+            checking.blame(end)
+            return {"pages": 0, "findings": [{"rule": "file-unreadable", "facts": {}}]}
+
+
+def confirmation_finding(one: Mapping[str, Any], overrides: Mapping[str, str], name: str | None) -> Finding:
+    """What was found about a scan, with the severity in force."""
+    from exchanged.standard import rules
+
+    return Finding(one["rule"], rules.severity(one["rule"], overrides), file=name, facts=one.get("facts", {}))
+
+
+def endpoint(settings: Settings) -> Any:
+    """Where packages go, from the settings."""
+    from exchanged.transports import Endpoint
+
+    given = settings.delivery
+    known = (str(given.known_hosts),) if given.known_hosts else ()
+    return Endpoint(
+        host=given.host,
+        port=given.port,
+        user=given.user,
+        identity=lambda: config.credential(settings, given.identity).encode(),
+        host_keys=(*given.host_keys, *known),
+        inbox=given.inbox,
+        temp=given.temp,
+        verify=given.verify,  # type: ignore[arg-type]
+        moved_away=given.moved_away,
+        timeout=given.timeout,
+    )
+
+
+def today() -> str:
+    """The day here, ISO."""
+    return dt.datetime.now().astimezone().date().isoformat()
+
+
+def _finding(one: Mapping[str, Any]) -> Finding:
+    return Finding(
+        one["rule"],
+        Severity(one["severity"]),
+        one["file"],
+        one["sheet"],
+        one["row"],
+        one["column"],
+        one.get("facts", {}),
+    )
+
+
+def _rule_set(checks: Checks) -> str:
+    """SHA-256 over the rules with the severities in force: which rule set judged a batch."""
+    from exchanged.standard import rules
+
+    told = [[name, str(rules.severity(name, checks.severity))] for name in rules.RULES]
+    return "sha256:" + hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()

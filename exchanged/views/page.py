@@ -1,0 +1,152 @@
+"""A page of lines and tables, shown with colour on a terminal and as plain aligned text when piped.
+
+Everything shown passes `clean`, so no file name can move the cursor, hide a line or turn the reading direction.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+Span = str | tuple[str, str]  # text, or text and style
+GAP = "  "
+IDEOGRAPHIC_SPACE = "\u3000"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    spans: tuple[Span, ...]
+    indent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    rows: tuple[tuple[Span, ...], ...]
+    head: tuple[str, ...] = ()
+    right: frozenset[int] = frozenset()
+    indent: int = 0
+
+
+@dataclass(slots=True)
+class Page:
+    """Lines and tables in order."""
+
+    blocks: list[Line | Table] = field(default_factory=list)
+
+    def line(self, *spans: Span, indent: int = 0) -> None:
+        self.blocks.append(Line(spans, indent))
+
+    def blank(self) -> None:
+        self.line("")
+
+    def heading(self, text: str) -> None:
+        if self.blocks:
+            self.blank()
+        self.line((text, "bold"))
+
+    def table(
+        self, rows: Sequence[Sequence[Span]], head: Sequence[str] = (), right: Sequence[int] = (), indent: int = 0
+    ) -> None:
+        if rows:
+            self.blocks.append(Table(tuple(tuple(row) for row in rows), tuple(head), frozenset(right), indent))
+
+    def pairs(self, rows: Sequence[tuple[str, Span]], indent: int = 0) -> None:
+        """Names and values, one pair a line."""
+        self.table([((name, "dim"), value) for name, value in rows], indent=indent)
+
+
+def show(page: Page, stream: TextIO | None = None) -> None:
+    """Writes a page: in colour where the stream is a terminal, as plain text elsewhere."""
+    out = stream or sys.stdout
+    if out.isatty():
+        _colour(page, out)
+    else:
+        out.write(plain(page))
+
+
+def plain(page: Page) -> str:
+    """The page as aligned text without colour."""
+    lines = []
+    for block in page.blocks:
+        indent = " " * block.indent
+        rows = _aligned(block) if isinstance(block, Table) else ["".join(_text(span) for span in block.spans)]
+        lines += [(indent + row).rstrip() for row in rows]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def clean(text: str) -> str:
+    """Text without anything that acts on a terminal: controls, direction marks and lone surrogates as \\x and \\u."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == IDEOGRAPHIC_SPACE else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode()
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal; Chinese characters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def _text(span: Span) -> str:
+    return clean(span if isinstance(span, str) else span[0])
+
+
+def _style(span: Span) -> str:
+    return "" if isinstance(span, str) else span[1]
+
+
+def _aligned(table: Table) -> list[str]:
+    rows = [[_text(span) for span in row] for row in table.rows]
+    if table.head:
+        rows.insert(0, [clean(name) for name in table.head])
+    columns = max(len(row) for row in rows)
+    widths = [max((width(row[n]) for row in rows if n < len(row)), default=0) for n in range(columns)]
+    return [GAP.join(_padded(cell, widths[n], n in table.right) for n, cell in enumerate(row)) for row in rows]
+
+
+def _padded(cell: str, size: int, right: bool) -> str:
+    space = " " * (size - width(cell))
+    return space + cell if right else cell + space
+
+
+def _colour(page: Page, out: TextIO) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    for block in page.blocks:
+        body: RenderableType = _rich_table(block) if isinstance(block, Table) else _rich(block.spans)
+        console.print(Padding(body, (0, 0, 0, block.indent)), soft_wrap=False)
+
+
+def _rich(spans: Sequence[Span]) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*((_text(span), _style(span)) for span in spans))
+
+
+def _rich_table(table: Table) -> RenderableType:
+    from rich.table import Table as RichTable
+
+    columns = max([len(table.head), *(len(row) for row in table.rows)])
+    grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(table.head), header_style="dim")
+    for n in range(columns):
+        name = table.head[n] if n < len(table.head) else ""
+        grid.add_column(name, justify="right" if n in table.right else "left", overflow="fold")
+    for row in table.rows:
+        grid.add_row(*(_rich((span,)) for span in row))
+    return grid
