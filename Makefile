@@ -1,11 +1,11 @@
-# make test | demo | bench | lint | lock: each sets up what it needs first, also on a machine with nothing but Debian 12.
+# make test | quick | demo | bench | lint | docs | lock: each sets up what it needs first, also on a machine with nothing but Debian 12.
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n auto
 
-.PHONY: test quick demo bench lint lock clean
+.PHONY: test quick demo bench lint docs lock clean
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -23,6 +23,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python .ci/reference
 
 lock:
 	sh .ci/lock

@@ -23,7 +23,7 @@ from exchanged.batch import Checks, Finding, Reading
 from exchanged.reading import read
 from exchanged.stages.normalise import Normaliser
 from exchanged.stages.validate import Validation
-from exchanged.standard import csvtable
+from exchanged.standard import arrow, csvtable
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.columns import Part, Table
 from exchanged.standard.findings import SAMPLE, placed
@@ -269,9 +269,9 @@ def _hashed(part: Part, lines: pa.Buffer) -> bytes:
     """`INDEX` records of a part. No value holds a line end, so the lines part at CRLF."""
     records = lines.to_pybytes().split(b"\r\n")
     texts = part.texts.get("certificate_number")
-    numbers = texts.cast(pa.binary()).to_pylist() if texts is not None else [b""] * len(part)
+    numbers = arrow.texts(texts) if texts is not None else [""] * len(part)
     sha256 = hashlib.sha256
     return b"".join(
-        INDEX.pack(row, part.file, sha256(number or b"").digest(), sha256(line).digest())
+        INDEX.pack(row, part.file, sha256(number.encode()).digest(), sha256(line).digest())
         for row, number, line in zip(part.numbers.tolist(), numbers, records, strict=False)
     )

@@ -10,6 +10,8 @@ import argparse
 import os
 import signal
 import sys
+import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,7 +30,7 @@ class Terminated(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit status (`exchanged.commands.status`)."""
     language = _language(sys.argv[1:] if argv is None else argv)
-    _prepare_streams()
+    _prepare()
     try:
         arguments = _parser(language).parse_args(argv)
         arguments.language = language
@@ -53,9 +55,9 @@ def _run(arguments: argparse.Namespace) -> int:
     module, _, function = COMMANDS[arguments.command].run.partition(":")
     try:
         return int(getattr(import_module(f"exchanged.commands.{module}"), function)(arguments))
-    except BrokenPipeError:
+    except (BrokenPipeError, KeyboardInterrupt, Terminated, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # also what ends a process on purpose must not show a traceback
         from exchanged.commands.trouble import report
 
         return report(error, arguments)
@@ -65,11 +67,22 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
     raise Terminated
 
 
-def _prepare_streams() -> None:
+def _prepare() -> None:
+    """No output that cannot be encoded, no warning of a library, no traceback of a thread."""
+    warnings.simplefilter("ignore")
+    threading.excepthook = _thread_failed
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    from exchanged import log
+
+    error = failed.exc_value
+    if error is not None:
+        log.emit("daemon.step_failed", place=log.place(error), **{"class": type(error).__name__})
 
 
 def _language(argv: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ class Endings:
             result = {**result, "summary": _summary(refusal.findings, by_rule)}
         reports = report.reports(batch.id, batch.stem, result, refusal.findings, self._settings.language)
         giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, reports)
-        return {"errors": result["summary"]["error"], "rules": by_rule, "reason": refusal.code}
+        return {"errors": result["summary"]["error"], "rules": by_rule, "reason": _first(refusal)}
 
     def _result(self, batch: Record, sources: Sequence[Source]) -> dict[str, Any]:
         """The check's shape where no check speaks: a scan or the history was found wrong."""
@@ -77,7 +77,7 @@ class Endings:
         return {"sha256": evidence.write(self._evidence, evidence.build(self._ledger, known, sources, SOFTWARE))}
 
     def _slip(self, batch: Record) -> None:
-        for ending, content in report.slips(slip_facts(batch, self._settings)).items():
+        for ending, content in report.slips(slip_facts(batch, self._settings), self._settings.language).items():
             disk.write(self._settings.folders.receipts / slip_name(batch, ending), content, giveback.FILE_MODE)
             (self._settings.folders.receipts / slip_name(batch, ending)).chmod(giveback.FILE_MODE)
 
@@ -122,3 +122,8 @@ def slip_facts(batch: Record, settings: Settings) -> dict[str, Any]:
 def _summary(findings: Sequence[Finding], by_rule: Mapping[str, int]) -> dict[str, Any]:
     count = {name: sum(one.severity == name for one in findings) for name in ("error", "hold", "warn")}
     return {**count, "by_rule": dict(by_rule)}
+
+
+def _first(refusal: Refused) -> str:
+    """The rule that says best why a batch came back: its first error."""
+    return next((one.rule for one in refusal.findings if one.severity == "error"), refusal.code)

@@ -86,7 +86,8 @@ class Engine:
         """Put right what an earlier run left half done."""
         self._flow.recover()
         self._recover_intake()
-        for folder in (self._steps.spool.parent / "outbox", self.settings.folders.receipts):
+        state = self.settings.folders.state
+        for folder in (state, state / "outbox", state / "evidence", self.settings.folders.receipts):
             with contextlib.suppress(OSError):
                 disk.sweep(folder)
 

@@ -154,8 +154,8 @@ class Flow:
             )
 
     def _say(self, event: str, batch: Record, facts: Mapping[str, Any]) -> None:
-        fields = log.EVENTS[event].fields
-        log.emit(event, batch=batch.id, **{name: value for name, value in facts.items() if name in fields})
+        fields, flat = log.EVENTS[event].fields, _flat(facts)
+        log.emit(event, batch=batch.id, **{name: value for name, value in flat.items() if name in fields})
 
     # --- the operator's decisions ---------------------------------------------------------------------------------
 
@@ -178,7 +178,9 @@ class Flow:
         """Let a held batch go on from where it was held."""
         if batch.state is not State.HELD or batch.held_from is None:
             return False
-        self._ledger.move(batch, batch.held_from, "batch.released", released=now())
+        # a person has looked at the server where its outcome was unknown: from here it may be sent as if never offered
+        again = {"offered": None} if batch.reason == "delivery.outcome_unknown" else {}
+        self._ledger.move(batch, batch.held_from, "batch.released", released=now(), **again)
         log.emit("batch.released", batch=batch.id)
         return True
 
@@ -191,3 +193,19 @@ class Flow:
         self._ledger.move(batch, State.WITHDRAWN, note=self._steps.conceal(reason))
         log.emit("batch.withdrawn", batch=batch.id)
         return True
+
+
+def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as a log line has them: counts and digests, nothing nested."""
+    flat = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
+    if isinstance(facts.get("warnings"), Mapping):
+        flat["warnings"] = sum(facts["warnings"].values())
+    if isinstance(facts.get("rules"), Mapping):
+        flat["rules"] = list(facts["rules"])
+    if "deletion" in facts:
+        flat["files"] = len(facts["deletion"])
+    delivery = facts.get("delivery", {})
+    flat |= {name: delivery[name] for name in ("host", "method", "already", "sha256") if name in delivery}
+    if "host_key" in delivery:
+        flat["fingerprint"] = delivery["host_key"]
+    return flat | facts.get("package", {})

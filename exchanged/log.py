@@ -76,7 +76,8 @@ _REASONS = {
     "sealing": {
         "error": """signer_missing signer_expired signer_revoked signer_cannot_sign recipient_missing recipient_expired
             recipient_revoked recipient_cannot_encrypt passphrase_missing passphrase_wrong token_absent gpg_missing
-            gpg_failed clock_wrong content_changed agent_unavailable home_missing disk_full pin_blocked""",
+            gpg_failed clock_wrong content_changed agent_unavailable home_missing disk_full pin_blocked
+            package_changed table_failed""",
         "warning": "timeout",
     },
     "delivery": {

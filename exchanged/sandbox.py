@@ -31,10 +31,23 @@ JOBS: Mapping[str, str] = {
     "scan": "exchanged.jobs:scan",
     "pack": "exchanged.jobs:pack",
 }
+_TABLES = (
+    *(
+        "numpy",
+        "numpy.ma",
+        "pyarrow",
+        "pyarrow.compute",
+        "pyarrow.csv",
+        "fastexcel",
+        "python_calamine",
+        "exchanged.checking",
+    ),
+    *("exchanged.reading.csvfile", "exchanged.reading.xlsx", "exchanged.reading.ods", "exchanged.reading.xls"),
+)
 PRELOAD: Mapping[str, Sequence[str]] = {
-    "check": ("numpy", "pyarrow", "pyarrow.compute", "fastexcel"),
-    "scan": ("pikepdf", "pypdfium2", "pypdfium2.raw"),
-    "pack": ("numpy", "pyarrow", "pyarrow.compute", "fastexcel"),
+    "check": _TABLES,
+    "scan": ("exchanged.reading.pdf", "exchanged.reading.raster", "exchanged.stages.confirm"),
+    "pack": (*_TABLES, "exchanged.sealing.package"),
 }
 
 Reason = Literal["memory", "time", "crash"]
@@ -75,7 +88,11 @@ class Answer:
 
 
 class Died(Exception):
-    """The child was ended: `memory` and `time` by its bounds (or the machine's), `crash` by a fault in a parser."""
+    """The child was ended: `memory` and `time` by its bounds (or the machine's), `crash` by a fault in a parser.
+
+    `signal`: the one that ended the child; SIGABRT also stands for a parser's panic and for leaving without an answer.
+    0 when the child met its memory bound in good order, or when not the child failed but the sandbox.
+    """
 
     def __init__(self, job: str, reason: Reason, cause: int = 0) -> None:
         super().__init__(f"{job}: {reason}")
@@ -289,7 +306,7 @@ class _Call:
                 continue
             total += len(body)
             if kind not in parts or total > self.limits.answer:
-                raise Died(self.job, "crash")
+                raise Died(self.job, "crash", signal.SIGABRT)
             parts[kind].append(body)
 
     def _ask(self, line: socket.socket) -> None:
@@ -330,7 +347,8 @@ class _Call:
                 return Answer(value, b"".join(parts[b"b"]))
         if status == EXIT_ERROR and parts[b"e"]:
             raise self._fault(parts[b"e"][0])
-        raise Died(self.job, _reason(end, self.limits), max(-status, 0))
+        left = 0 if status == EXIT_MEMORY else signal.SIGABRT
+        raise Died(self.job, _reason(end, self.limits), -status if status < 0 else left)
 
     def _fault(self, told: bytes) -> JobError:
         kind, _, place = told.decode("ascii", "replace").partition(" ")

@@ -224,7 +224,7 @@ class Steps:
             parcel,
             batch.id,
             self.courier,
-            offered="offered" in batch.facts,
+            offered=bool(batch.facts.get("offered")),
             on_offer=lambda: self._offer(batch),
         )
         delivery = {
@@ -241,7 +241,7 @@ class Steps:
         return {"delivery": delivery, "delivered": now()}
 
     def _offer(self, batch: Record) -> None:
-        if "offered" not in batch.facts:
+        if not batch.facts.get("offered"):
             self._ledger.note(batch, "delivery.offered", offered=now())
 
     # --- delivered -> closed --------------------------------------------------------------------------------------

@@ -14,15 +14,28 @@ ROOT = Path(__file__).parent.parent / "exchanged"
 
 # from the top of the house to the bottom; what stands in one line may know each other, except the stages
 LAYERS = [
-    {"__main__", "cli", "commands", "views", "daemon"},
-    {"demo"},
+    {"__main__", "cli", "commands", "views", "daemon", "demo"},
     {"api"},
-    {"doctor", "setup", "status"},
-    {"flow", "steps"},
-    {"checking", "jobs"},
+    {"doctor", "setup", "overview"},
+    {"engine"},
+    {"flow"},
+    {"steps"},
+    {"endings", "checking", "jobs"},
     {"stages"},
-    {"standard", "form", "reading", "sealing", "transports", "report", "ledger", "sandbox", "zygote", "evidence"},
-    {"disk", "config", "settings", "sections", "shapes", "log", "messages", "secrets", "confinement"},
+    {
+        "sandbox",
+        "zygote",
+        "standard",
+        "form",
+        "reading",
+        "sealing",
+        "transports",
+        "report",
+        "ledger",
+        "evidence",
+        "keymaker",
+    },
+    {"confinement", "disk", "config", "settings", "sections", "shapes", "log", "messages", "secrets"},
     {"batch", "states", "errors"},
 ]
 LEVEL = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -12,14 +12,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from exchanged import confinement, sandbox
+from exchanged.batch import Checks
 from exchanged.sandbox import Bounds, Died, JobError, Sandbox
-from tests.support import jobs
+from tests.support import jobs, records
 
 SMALL = Bounds(memory=512 << 20, cpu=20, wall=20.0)
 
@@ -129,23 +132,23 @@ def test_jobs_of_several_threads_run_side_by_side(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "limits", "reason"),
+    ("name", "limits", "reason", "cause"),
     [
-        ("eat", Bounds(memory=256 << 20, cpu=20, wall=20), "memory"),
-        ("spin", Bounds(memory=256 << 20, cpu=1, wall=20), "time"),
-        ("sleep", Bounds(memory=256 << 20, cpu=20, wall=0.3), "time"),
-        ("abort", SMALL, "memory"),
-        ("fault", SMALL, "crash"),
-        ("be killed", SMALL, "crash"),
-        ("panic", SMALL, "crash"),
-        ("give up", SMALL, "crash"),
-        ("leave", SMALL, "crash"),
+        ("eat", Bounds(memory=256 << 20, cpu=20, wall=20), "memory", 0),
+        ("spin", Bounds(memory=256 << 20, cpu=1, wall=20), "time", signal.SIGKILL),
+        ("sleep", Bounds(memory=256 << 20, cpu=20, wall=0.3), "time", signal.SIGALRM),
+        ("abort", SMALL, "memory", signal.SIGABRT),
+        ("fault", SMALL, "crash", signal.SIGSEGV),
+        ("leave with a status", SMALL, "crash", signal.SIGABRT),
+        ("panic", SMALL, "crash", signal.SIGABRT),
+        ("give up", SMALL, "crash", signal.SIGABRT),
+        ("leave", SMALL, "crash", signal.SIGABRT),
     ],
 )
-def test_a_child_that_dies_is_an_answer(box: Sandbox, name: str, limits: Bounds, reason: str) -> None:
+def test_a_child_that_dies_is_an_answer(box: Sandbox, name: str, limits: Bounds, reason: str, cause: int) -> None:
     with pytest.raises(Died) as died:
         deed(box, name, limits)
-    assert died.value.reason == reason
+    assert (died.value.reason, died.value.signal) == (reason, cause)
     assert box.run("echo", {"x": 1}, limits=SMALL).value["args"] == {"x": 1}
 
 
@@ -195,6 +198,10 @@ def test_a_module_that_is_missing_is_told(tmp_path: Path) -> None:
     with Sandbox({"x": "exchanged.no_such_module:run"}, {}) as box, pytest.raises(JobError) as failed:
         box.run("x", {"much": "x" * 1_000_000})
     assert failed.value.kind == "ModuleNotFoundError"
+
+
+def test_a_library_may_use_threads(box: Sandbox) -> None:
+    assert box.run("threads", {}, limits=SMALL).value == {"sum": 499500}
 
 
 # What it can not do
@@ -248,6 +255,21 @@ def test_the_zygote_has_one_thread_with_everything_loaded() -> None:
     with Sandbox(jobs.JOBS, {"echo": modules}) as box:
         box.run("echo", {}, limits=SMALL)
         assert len(list(Path(f"/proc/{box.pid}/task").iterdir())) == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_child_finds_everything_large_already_loaded(kind: str) -> None:
+    book = openpyxl.Workbook()
+    rows = [list(records.HEADERS), *([*row.values()] for row in records.records(5))]
+    for row in rows:
+        book.worksheets[0].append(row)
+    args = {"names": ["一月"], "checks": asdict(Checks(today="2026-01-01")), "index": False}
+    with tempfile.TemporaryFile() as file, Sandbox(jobs.JOBS, sandbox.PRELOAD) as box:
+        file.write("".join(",".join(row) + "\r\n" for row in rows).encode()) if kind == "csv" else book.save(file)
+        file.flush()
+        seen = box.run("check", args, [file.fileno()], limits=Bounds(memory=1 << 30, cpu=20, wall=30)).value
+    assert seen["rows"] == 5
+    assert [name for name in seen["loaded"] if name.partition(".")[0] not in sys.stdlib_module_names] == []
 
 
 def test_a_zygote_with_a_second_thread_does_not_fork() -> None:

@@ -10,47 +10,15 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from exchanged import disk
-from exchanged.errors import NotYet
 from exchanged.sealing.gnupg import Gnupg
-from tests.support.gpghome import Home, Keyring, gpghome, keyring  # noqa: F401
-
-CONTENT = b"some content " * 5000
-OLD = "20200101T000000"
-
-
-def feed(content: bytes = CONTENT) -> Callable[[int], None]:
-    def write(pipe: int) -> None:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(pipe, view) :]
-
-    return write
-
-
-def never(pipe: int) -> None:
-    raise AssertionError("asked for content though it cannot be sealed")
-
-
-def refused(gnupg: Gnupg, folder: Path, write: Callable[[int], None] = never) -> NotYet:
-    with pytest.raises(NotYet) as problem:
-        gnupg.seal(write, folder / "jx-1.pgp")
-    assert list(folder.iterdir()) == []
-    return problem.value
-
-
-def script(folder: Path, body: str) -> str:
-    """A program in gpg's place that answers a listing like gpg and does something else when it seals."""
-    path = folder / "gpg"
-    path.write_text(f'#!/bin/bash\nfor a in "$@"; do [ "$a" = --list-keys ] && exec gpg "$@"; done\n{body}\n')
-    path.chmod(0o700)
-    return str(path)
+from tests.support.gpghome import Home, Keyring
+from tests.support.parcels import CONTENT, OLD, feed, never, refused, script
 
 
 def says(*lines: str, then: str = "exit 0") -> str:
@@ -127,129 +95,6 @@ def test_an_expired_subkey_beside_a_good_one_stops_nothing(keyring: Keyring, tmp
     assert gpghome.plain(package) == CONTENT
 
 
-def test_a_recipient_without_encryption_key_stops_before_anything_is_written(keyring: Keyring, tmp_path: Path) -> None:
-    other = keyring.unit.make("Signs only", encrypt=None)
-    problem = refused(Gnupg(keyring.unit.path, keyring.signer, (other,)), tmp_path)
-    assert (problem.code, problem.facts["fingerprint"]) == ("sealing.recipient_cannot_encrypt", other)
-
-
-def test_an_expired_recipient_stops_before_anything_is_written(keyring: Keyring, tmp_path: Path) -> None:
-    other = keyring.unit.make("Old", expire="1y", at=OLD)
-    problem = refused(Gnupg(keyring.unit.path, keyring.signer, (keyring.recipient, other)), tmp_path)
-    assert problem.code == "sealing.recipient_expired"
-    assert str(problem.facts["expires"]).startswith("2020-12-31T")
-
-
-def test_a_revoked_recipient_stops_before_anything_is_written(keyring: Keyring, tmp_path: Path) -> None:
-    other = keyring.unit.make("Gone")
-    keyring.unit.revoke(other)
-    assert refused(Gnupg(keyring.unit.path, keyring.signer, (other,)), tmp_path).code == "sealing.recipient_revoked"
-
-
-def test_an_unknown_recipient_stops_before_anything_is_written(keyring: Keyring, tmp_path: Path) -> None:
-    problem = refused(Gnupg(keyring.unit.path, keyring.signer, (keyring.recipient, "A" * 40)), tmp_path)
-    assert (problem.code, problem.facts["fingerprint"], problem.again) == ("sealing.recipient_missing", "A" * 40, True)
-
-
-def test_a_recipient_replaced_under_the_same_name_is_not_taken(keyring: Keyring, tmp_path: Path) -> None:
-    keyring.unit.gpg("--yes", "--delete-keys", keyring.recipient)
-    keyring.unit.make("National")
-    assert refused(keyring.sender(), tmp_path).code == "sealing.recipient_missing"
-
-
-def test_a_signer_without_its_secret_part_is_missing(keyring: Keyring, tmp_path: Path) -> None:
-    gnupg = Gnupg(keyring.unit.path, keyring.recipient, (keyring.recipient,))
-    assert refused(gnupg, tmp_path).code == "sealing.signer_missing"
-
-
-def test_an_expired_signer_stops_before_anything_is_written(keyring: Keyring, tmp_path: Path) -> None:
-    old = keyring.unit.make("Old", expire="1y", at=OLD)
-    assert refused(Gnupg(keyring.unit.path, old, (keyring.recipient,)), tmp_path).code == "sealing.signer_expired"
-
-
-def test_a_revoked_signer_stops_before_anything_is_written(keyring: Keyring, tmp_path: Path) -> None:
-    keyring.unit.revoke(keyring.signer)
-    assert refused(keyring.sender(), tmp_path).code == "sealing.signer_revoked"
-
-
-def test_a_key_that_may_only_certify_cannot_sign(keyring: Keyring, tmp_path: Path) -> None:
-    key = keyring.unit.make("Certifier", sign=False)
-    assert refused(Gnupg(keyring.unit.path, key, (keyring.recipient,)), tmp_path).code == "sealing.signer_cannot_sign"
-
-
-def test_a_key_revoked_while_running_stops_the_next_batch(keyring: Keyring, tmp_path: Path) -> None:
-    gnupg = keyring.sender()
-    gnupg.seal(feed(), tmp_path / "jx-1.pgp").path
-    (tmp_path / "jx-1.pgp").unlink()
-    keyring.unit.revoke(keyring.signer)
-    assert refused(gnupg, tmp_path).code == "sealing.signer_revoked"
-
-
-def test_gpg_itself_refuses_a_key_that_our_clock_takes_for_good(keyring: Keyring, tmp_path: Path) -> None:
-    old = keyring.unit.make("Old", expire="1y", at=OLD)
-    new = Gnupg(keyring.unit.path, keyring.signer, (old,), clock=lambda: 1_590_000_000.0)
-    assert new.keys()[0]["state"] == "future"
-    unit = Gnupg(keyring.unit.path, old, (old,), clock=lambda: 1_590_000_000.0)
-    assert {one["state"] for one in unit.keys()} == {"expired"}  # gpg's own judgement counts too
-
-
-def test_a_clock_before_the_keys_were_made_is_told_as_such(keyring: Keyring, tmp_path: Path) -> None:
-    gnupg = Gnupg(
-        keyring.unit.path, keyring.signer, (keyring.recipient,), clock=lambda: time.time() - 5 * 86400
-    )
-    assert refused(gnupg, tmp_path).code == "sealing.clock_wrong"
-
-
-def test_the_keys_are_told_with_their_end(keyring: Keyring) -> None:
-    ending = keyring.unit.make("Ending", expire="30d")
-    told = Gnupg(keyring.unit.path, keyring.signer, (keyring.recipient, ending, "B" * 40)).keys()
-    assert [(one["role"], one["state"]) for one in told] == [
-        *(("signer", "ok"), ("recipient", "ok")),
-        *(("recipient", "ok"), ("recipient", "missing")),
-    ]
-    assert [one["expires"] is None for one in told] == [True, True, False, True]
-
-
-def test_the_right_passphrase_opens_the_key(keyring: Keyring, tmp_path: Path) -> None:
-    key = keyring.unit.make("Locked", passphrase="open sesame 芝麻")
-    keyring.unit.kill()
-    gnupg = Gnupg(keyring.unit.path, key, (keyring.recipient,), lambda: "open sesame 芝麻")
-    assert keyring.national.plain(gnupg.seal(feed(), tmp_path / "jx-1.pgp").path) == CONTENT
-
-
-def test_a_wrong_passphrase_is_never_tried_again_by_itself(keyring: Keyring, tmp_path: Path) -> None:
-    key = keyring.unit.make("Locked", passphrase="right")
-    keyring.unit.kill()
-    problem = refused(Gnupg(keyring.unit.path, key, (keyring.recipient,), lambda: "wrong"), tmp_path, feed())
-    assert (problem.code, problem.again) == ("sealing.passphrase_wrong", False)
-
-
-def test_a_missing_passphrase_is_told_at_once(keyring: Keyring, tmp_path: Path) -> None:
-    key = keyring.unit.make("Locked", passphrase="right")
-    keyring.unit.kill()
-    assert refused(Gnupg(keyring.unit.path, key, (keyring.recipient,)), tmp_path, feed()).code == "sealing.passphrase_missing"
-
-    def unreadable() -> str:
-        raise FileNotFoundError
-
-    gnupg = Gnupg(keyring.unit.path, key, (keyring.recipient,), unreadable)
-    assert refused(gnupg, tmp_path).code == "sealing.passphrase_missing"
-
-
-def test_the_passphrase_stands_in_no_argument_and_no_environment(
-    keyring: Keyring, tmp_path: Path, spare: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = keyring.unit.make("Locked", passphrase="s3same0pen")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
-    program = script(spare, f'echo "$@" >>{spare}/seen; env >>{spare}/seen; exec gpg "$@"')
-    gnupg = Gnupg(keyring.unit.path, key, (keyring.recipient,), lambda: "s3same0pen", program=program)
-    gnupg.seal(feed(), tmp_path / "jx-1.pgp")
-    seen = (spare / "seen").read_text()
-    assert "--sign" in seen
-    assert "s3same0pen" not in seen
-    assert "/run/credentials" not in seen
-
-
 def test_a_batch_costs_one_gpg_process(keyring: Keyring, tmp_path: Path, spare: Path) -> None:
     program = spare / "gpg"
     program.write_text(f'#!/bin/sh\necho x >>{spare}/calls\nexec gpg "$@"\n')
@@ -263,7 +108,9 @@ def test_a_batch_costs_one_gpg_process(keyring: Keyring, tmp_path: Path, spare: 
 def test_many_batches_are_sealed_side_by_side(keyring: Keyring, tmp_path: Path) -> None:
     gnupg = keyring.sender()
     with ThreadPoolExecutor(8) as pool:
-        parcels = list(pool.map(lambda number: gnupg.seal(feed(b"%d" % number), tmp_path / f"jx-{number}.pgp"), range(24)))
+        parcels = list(
+            pool.map(lambda number: gnupg.seal(feed(b"%d" % number), tmp_path / f"jx-{number}.pgp"), range(24))
+        )
     for number, parcel in enumerate(parcels):
         assert keyring.national.plain(parcel.path) == b"%d" % number
 
@@ -389,7 +236,9 @@ def test_no_key_folder_is_told_as_such(keyring: Keyring, tmp_path: Path) -> None
     assert refused(gnupg, tmp_path).code == "sealing.home_missing"
 
 
-def test_an_agent_that_cannot_start_is_not_taken_for_a_missing_key(keyring: Keyring, tmp_path: Path, spare: Path) -> None:
+def test_an_agent_that_cannot_start_is_not_taken_for_a_missing_key(
+    keyring: Keyring, tmp_path: Path, spare: Path
+) -> None:
     deep = spare / ("x" * 100)
     keyring.unit.kill()
     subprocess.run(["cp", "-r", str(keyring.unit.path), str(deep)], check=True)
@@ -401,7 +250,9 @@ def test_a_dead_agent_with_a_stale_socket_is_replaced(keyring: Keyring, tmp_path
     gnupg = keyring.sender()
     gnupg.seal(feed(), tmp_path / "jx-1.pgp")
     found = subprocess.run(
-        ["gpg-connect-agent", "--homedir", str(keyring.unit.path), "GETINFO pid", "/bye"], capture_output=True, check=True
+        ["gpg-connect-agent", "--homedir", str(keyring.unit.path), "GETINFO pid", "/bye"],
+        capture_output=True,
+        check=True,
     )
     os.kill(int(found.stdout.split()[1]), signal.SIGKILL)
     time.sleep(0.1)
@@ -412,7 +263,9 @@ def test_a_dead_agent_with_a_stale_socket_is_replaced(keyring: Keyring, tmp_path
 def test_a_full_disk_leaves_nothing_and_is_told_as_such(keyring: Keyring, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("may not mount a small file system here")
     try:
@@ -432,8 +285,8 @@ def test_closing_ends_the_agent(keyring: Keyring, tmp_path: Path) -> None:
 def test_sealing_leaves_no_thread_and_no_descriptor(keyring: Keyring, tmp_path: Path) -> None:
     gnupg = keyring.sender()
     gnupg.seal(feed(), tmp_path / "jx-0.pgp")
-    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    before = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
     gnupg.seal(feed(), tmp_path / "jx-1.pgp")
     with pytest.raises(AssertionError):
         gnupg.seal(never, tmp_path / "jx-2.pgp")
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from exchanged.errors import IntegrityFailure, NotYet
 from exchanged.sealing.gnupg import Gnupg
-from tests.support.gpghome import Home, Keyring, gpghome, keyring  # noqa: F401
+from tests.support.gpghome import Home, Keyring
 
 CONTENT = os.urandom(100_000)
 OLD = "20200101T000000"
@@ -30,7 +31,9 @@ def all_of(pipe: int, content: bytes) -> None:
         content = content[os.write(pipe, content) :]
 
 
-def refused(keyring: Keyring, package: Path, tmp_path: Path, trusted: list[str] | None = None, limit: int = 1 << 20) -> str:
+def refused(
+    keyring: Keyring, package: Path, tmp_path: Path, trusted: list[str] | None = None, limit: int = 1 << 20
+) -> str:
     """The code with which a package is refused; nothing may be left of it."""
     folder = tmp_path / "out"
     folder.mkdir()
@@ -59,7 +62,7 @@ def test_a_good_package_gives_its_content_and_signer(keyring: Keyring, package: 
 def test_a_small_package_is_read_in_memory(keyring: Keyring, package: Path) -> None:
     content, signature = keyring.receiver().read(package, [keyring.signer])
     assert (content, signature.primary) == (CONTENT, keyring.signer)
-    with pytest.raises(IntegrityFailure, match="package.too_large"):
+    with pytest.raises(IntegrityFailure, match=r"package\.too_large"):
         keyring.receiver().read(package, [keyring.signer], limit=1000)
 
 
@@ -88,14 +91,8 @@ def test_an_expired_signer_is_refused(keyring: Keyring, tmp_path: Path) -> None:
 def test_an_expired_signature_is_refused(keyring: Keyring, tmp_path: Path) -> None:
     arguments = ("-u", keyring.signer, "--default-sig-expire", "seconds=1", "--sign", "--encrypt")
     package = made(keyring, tmp_path, *arguments)
-    wait_a_second_and_a_half()
-    assert refused(keyring, package, tmp_path) == "package.signature_expired"
-
-
-def wait_a_second_and_a_half() -> None:
-    import time
-
     time.sleep(2.1)
+    assert refused(keyring, package, tmp_path) == "package.signature_expired"
 
 
 def test_a_signature_by_another_key_of_the_keyring_is_refused(keyring: Keyring, tmp_path: Path) -> None:
@@ -139,7 +136,9 @@ def test_what_is_for_somebody_else_is_told_as_such(keyring: Keyring, tmp_path: P
     other = keyring.unit.make("Other")
     source, package = tmp_path / "source", tmp_path / "made.pgp"
     source.write_bytes(CONTENT)
-    keyring.unit.gpg("--trust-model", "always", "-u", keyring.signer, "-r", other, "-o", str(package), "-se", str(source))
+    keyring.unit.gpg(
+        "--trust-model", "always", "-u", keyring.signer, "-r", other, "-o", str(package), "-se", str(source)
+    )
     assert refused(keyring, package, tmp_path) == "package.not_for_us"
 
 
@@ -175,7 +174,9 @@ def test_two_packages_in_one_file_give_nothing(keyring: Keyring, package: Path, 
     assert refused(keyring, package, tmp_path).startswith("package.")
 
 
-def test_a_literal_packet_in_front_of_a_good_package_gives_nothing(keyring: Keyring, package: Path, tmp_path: Path) -> None:
+def test_a_literal_packet_in_front_of_a_good_package_gives_nothing(
+    keyring: Keyring, package: Path, tmp_path: Path
+) -> None:
     (tmp_path / "lie").write_bytes(b"a lie")
     lie = tmp_path / "lie.pgp"
     keyring.unit.gpg("--store", "-z", "0", "-o", str(lie), str(tmp_path / "lie"))
@@ -197,10 +198,16 @@ def test_more_than_the_limit_is_stopped_while_it_comes(keyring: Keyring, tmp_pat
 def test_a_wrong_passphrase_of_the_opening_key_is_no_fault_of_the_package(keyring: Keyring, tmp_path: Path) -> None:
     locked = keyring.national.make("Locked", passphrase="right")
     keyring.national.give(locked, keyring.unit)
-    package = made(Keyring(keyring.unit, keyring.national, keyring.signer, locked), tmp_path, "-u", keyring.signer, "-se")
-    for secret, code in (("wrong", "sealing.passphrase_wrong"), (None, "sealing.passphrase_missing")):
+    package = made(
+        Keyring(keyring.unit, keyring.national, keyring.signer, locked), tmp_path, "-u", keyring.signer, "-se"
+    )
+    secrets: tuple[tuple[Callable[[], str | None], str], ...] = (
+        (lambda: "wrong", "sealing.passphrase_wrong"),
+        (lambda: None, "sealing.passphrase_missing"),
+    )
+    for secret, code in secrets:
         keyring.national.kill()
-        gnupg = Gnupg(keyring.national.path, locked, (), lambda secret=secret: secret)
+        gnupg = Gnupg(keyring.national.path, locked, (), secret)
         with pytest.raises(NotYet) as problem:
             gnupg.read(package, [keyring.signer])
         assert problem.value.code == code

@@ -19,7 +19,7 @@ import pytest
 from exchanged.errors import IntegrityFailure, NotYet
 from exchanged.sealing import package
 from exchanged.sealing.package import Contents
-from tests.support.gpghome import Keyring, gpghome, keyring  # noqa: F401
+from tests.support.gpghome import Keyring
 
 TABLE = "姓名,性别\r\n".encode() + "欧阳·娜,2\r\n".encode() * 1000
 SCAN = b"%PDF-1.7\n" + os.urandom(100_001)
@@ -160,14 +160,14 @@ def test_nothing_is_opened_over_what_lies_there(keyring: Keyring, tmp_path: Path
     path = sealed(keyring, tmp_path, inside())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "certificates.csv").write_text("of another batch")
-    with pytest.raises(NotYet, match="package.target_exists"):
+    with pytest.raises(NotYet, match=r"package\.target_exists"):
         package.open_package(path, keyring.receiver(), tmp_path / "out", [keyring.signer])
     assert (tmp_path / "out" / "certificates.csv").read_text() == "of another batch"
 
 
 def test_by_default_only_the_configured_signer_is_trusted(keyring: Keyring, tmp_path: Path) -> None:
     path = sealed(keyring, tmp_path, inside())
-    with pytest.raises(IntegrityFailure, match="package.signer_untrusted"):
+    with pytest.raises(IntegrityFailure, match=r"package\.signer_untrusted"):
         package.open_package(path, keyring.receiver(), tmp_path / "out")
 
 

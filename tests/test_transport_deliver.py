@@ -16,9 +16,7 @@ from exchanged.errors import Held, NotYet, Problem
 from exchanged.stages.deliver import deliver
 from exchanged.transports import Endpoint
 from exchanged.transports.sftp import Sftp
-from tests.support.sshd import SSHD, Proxy, Sshd, sshd
-
-__all__ = ["sshd"]
+from tests.support.sshd import SSHD, Proxy, Sshd
 
 BATCH = "jx-20261123-0123456789ab"
 FINAL, PART = f"{BATCH}.pgp", f".{BATCH}.pgp.part"
@@ -232,10 +230,16 @@ def test_wherever_the_connection_is_cut_the_next_try_ends_with_one_right_file(
     limits: dict[str, Any] = {direction: cut if cut >= 0 else traffic[direction] + cut}
     with Proxy(sshd.port, **limits) as proxy:
         courier = couriers(sshd.endpoint(inbox, port=proxy.port))
-        trouble = failure(lambda: deliver(package, BATCH, courier, on_offer=lambda: offers.append(1)), NotYet)
-        assert trouble.code in {"delivery.connection_lost", "delivery.unreachable", "delivery.outcome_unknown"}
-        assert (trouble.code == "delivery.outcome_unknown") == bool(offers)
-        assert not courier.kept()
+        try:
+            deliver(package, BATCH, courier, on_offer=lambda: offers.append(1))
+        except NotYet as trouble:
+            codes = {"delivery.connection_lost", "delivery.unreachable", "delivery.outcome_unknown"}
+            assert trouble.code in codes
+            assert (trouble.code == "delivery.outcome_unknown") == bool(offers)
+            assert not courier.kept()
+        else:
+            assert cut in (-80, -40)  # sizes vary by some bytes: the last answer may have come through
+            courier.close()
         deliver(package, BATCH, courier, offered=bool(offers))
     assert names(inbox) == [FINAL]
     assert (inbox / FINAL).read_bytes() == content(package)

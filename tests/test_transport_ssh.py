@@ -20,10 +20,9 @@ from exchanged.transports import Endpoint, courier
 from exchanged.transports.keys import pinned
 from exchanged.transports.probe import probe
 from exchanged.transports.sftp import Sftp
+from exchanged.transports.ssh import Socket
 from tests.support import oddserver as odd
-from tests.support.sshd import SSHD, Proxy, Sshd, free_port, keygen, sshd
-
-__all__ = ["sshd"]
+from tests.support.sshd import SSHD, Proxy, Sshd, free_port, keygen
 
 
 @pytest.fixture(scope="module")
@@ -342,3 +341,17 @@ def test_a_port_that_swallows_everything_ends_in_time() -> None:
         code = trouble(Endpoint("127.0.0.1", "u", lambda: b"", (), "/", port=port, timeout=0.5)).code
         assert code in {"delivery.timeout", "delivery.unreachable"}
         assert time.monotonic() - started < 3
+
+
+def test_a_socket_whose_peer_takes_nothing_gives_up_after_its_patience() -> None:
+    near, far = socket.socketpair()
+    going = Socket(near, patience=0.3)
+    going.settimeout(0.05)
+    started = time.monotonic()
+    with far, going, pytest.raises(ConnectionAbortedError):
+        while time.monotonic() - started < 5:
+            try:
+                going.send(b"x" * 65536)
+            except TimeoutError:
+                continue
+    assert 0.3 <= time.monotonic() - started < 2

@@ -29,13 +29,12 @@ def check(arguments: Arguments) -> int:
     for file in arguments.files:
         _readable(file)
     settings = _settings_if_any(arguments)
-    label = text("check.working", arguments.language)
-    with Progress(label, on=not arguments.json) as progress:
-        result = api.check(
-            arguments.files, settings, limit=arguments.limit, language=arguments.language, progress=progress
-        )
+    language = arguments.language
+    label = text("check.working", language)
+    with Progress(label, lambda n: text("check.rows", language, n=f"{n:,}"), on=not arguments.json) as progress:
+        result = api.check(arguments.files, settings, limit=arguments.limit, language=language, progress=progress)
     if arguments.report:
-        _write_report(arguments.report, result, arguments.language)
+        _write_report(arguments.report, result, language)
     answer(arguments, result, check_page)
     return status.OK if result["verdict"] == "valid" else status.WRONG
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -21,10 +22,14 @@ def answer(arguments: argparse.Namespace, document: Any, view: Callable[[Any, st
 
 def write_json(document: Any) -> None:
     """One JSON document in UTF-8 on standard output, whatever the locale; lone surrogates as \\u escapes."""
-    body = json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n"
+    body = json.dumps(document, ensure_ascii=False, indent=1, default=_plain) + "\n"
     sys.stdout.flush()
     sys.stdout.buffer.write(body.encode("utf-8", "backslashreplace"))
     sys.stdout.buffer.flush()
+
+
+def _plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else str(value)  # type: ignore[arg-type]
 
 
 def tell(*lines: str) -> None:

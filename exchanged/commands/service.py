@@ -15,10 +15,10 @@ Arguments = argparse.Namespace
 
 def run(arguments: Arguments) -> int:
     """The daemon, in the foreground; its log goes to standard output."""
-    from exchanged import api
+    from exchanged import daemon
 
     log.setup(sys.stdout)
-    return int(api.open_exchange(arguments.config).run())
+    return int(daemon.run(arguments.config))
 
 
 def once(arguments: Arguments) -> int:

@@ -10,8 +10,11 @@ import argparse
 from exchanged import log
 from exchanged.commands import status
 from exchanged.commands.output import complain, write_json
+from exchanged.disk import DurabilityLost
 from exchanged.errors import ConfigError, ConfigProblem, Held, IntegrityFailure, NotYet, Problem, Refused
 from exchanged.messages import advice, rule_text, text
+
+MISTAKEN = {"batch.unknown", "demo.not_empty", "package.target_exists", "setup.folder"}  # the call is at fault
 
 
 class Usage(Exception):
@@ -23,7 +26,7 @@ class Usage(Exception):
         self.facts = facts
 
 
-def report(error: Exception, arguments: argparse.Namespace) -> int:
+def report(error: BaseException, arguments: argparse.Namespace) -> int:
     """Says what went wrong on standard error (with --json also as a document on standard output)."""
     language = arguments.language
     code, facts, number = _sorted(error)
@@ -54,17 +57,21 @@ def problem_line(problem: ConfigProblem, language: str) -> str:
     return f"  {place}{key}{text(problem.code, language, **problem.facts)}"
 
 
-def _sorted(error: Exception) -> tuple[str, dict[str, object], int]:
+def _sorted(error: BaseException) -> tuple[str, dict[str, object], int]:
     if isinstance(error, Usage):
         return error.code, dict(error.facts), status.USAGE
     if isinstance(error, ConfigError):
         return "cli.config_wrong", {"count": len(error.problems)}, status.CONFIG
     if isinstance(error, Problem):
         return error.code, dict(error.facts), _status_of(error)
+    if isinstance(error, DurabilityLost):
+        return "disk.sync_failed", {}, status.PENDING
     return "cli.bug", {"class": type(error).__name__, "place": log.place(error)}, status.BUG
 
 
 def _status_of(error: Problem) -> int:
+    if error.code in MISTAKEN:
+        return status.USAGE
     if isinstance(error, Refused):
         return status.WRONG
     if isinstance(error, IntegrityFailure):
@@ -72,7 +79,7 @@ def _status_of(error: Problem) -> int:
     return status.PENDING if isinstance(error, NotYet | Held) else status.BUG
 
 
-def _lines(error: Exception, code: str, facts: dict[str, object], language: str) -> list[str]:
+def _lines(error: BaseException, code: str, facts: dict[str, object], language: str) -> list[str]:
     lines = [f"exchanged: {text(code, language, **facts)}"]
     if isinstance(error, ConfigError):
         return lines + [problem_line(problem, language) for problem in error.problems]

@@ -25,28 +25,34 @@ class Show:
         return clean(text(code, self.language, **facts))
 
     def title(self, code: str, **facts: Fact) -> None:
-        self.console.print(self.say(code, **facts), style="bold")
+        self._print(self.say(code, **facts), "bold")
 
     def step(self, code: str, **facts: Fact) -> None:
         """The next step's heading."""
         self._step += 1
-        self.console.print()
-        self.console.print(f"{self._step}. {self.say(code, **facts)}", style="bold cyan")
+        self._print("")
+        self._print(f"{self._step}. {self.say(code, **facts)}", "bold cyan")
 
     def line(self, code: str, style: str = "", **facts: Fact) -> None:
         self.raw(self.say(code, **facts), style)
 
     def raw(self, words: str, style: str = "") -> None:
-        self.console.print(f"   {clean(words)}", style=style or None)
+        self._print(f"   {clean(words)}", style)
 
     def good(self, code: str, **facts: Fact) -> None:
-        self.console.print(f"   ✓ {self.say(code, **facts)}", style="green")
+        self._print(f"   ✓ {self.say(code, **facts)}", "green")
 
     def bad(self, code: str, **facts: Fact) -> None:
-        self.console.print(f"   ✗ {self.say(code, **facts)}", style="red")
+        self._print(f"   ✗ {self.say(code, **facts)}", "red")
+
+    def kind(self, code: str) -> str:
+        """The word for a code of ours, such as a file system's caveat."""
+        word = text(f"kind.{code}", self.language)
+        return code if word.startswith("kind.") else word
 
     def table(self, rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
-        """Aligned columns, the last one folded where the terminal is narrow."""
+        """Aligned columns, folded where the terminal is narrow."""
+        from rich.padding import Padding
         from rich.table import Table
 
         grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -54,9 +60,12 @@ class Show:
             grid.add_column(style=styles[number] if number < len(styles) else None, overflow="fold")
         for row in rows:
             grid.add_row(*(clean(cell) for cell in row))
-        from rich.padding import Padding
+        self.console.print(Padding(grid, (0, 0, 0, 3), expand=False))
 
-        self.console.print(Padding(grid, (0, 0, 0, 3)))
+    def _print(self, words: str, style: str = "") -> None:
+        from rich.text import Text
+
+        self.console.print(Text(words, style=style, end=""), soft_wrap=True)
 
     @contextlib.contextmanager
     def busy(self, code: str) -> Iterator[None]:

@@ -158,10 +158,16 @@ def _destroyed(world: World, show: Show, batches: Sequence[dict[str, Any]], secr
     records = [one for batch in batches for one in exchange.show(batch["batch"])["facts"].get("deletion", [])]
     for stem, batch in ((batch["stem"], batch["batch"]) for batch in batches):
         gone = exchange.show(batch)["facts"].get("deletion", [])
-        show.table([(str(stem), one["file"], one["method"], one["filesystem"]) for one in gone], ("bold",))
+        show.table(
+            [
+                (str(stem), show.kind(one["file"].partition("-")[0]), show.kind(one["method"]), one["filesystem"])
+                for one in gone
+            ],
+            ("bold",),
+        )
     caveats = sorted({caveat for one in records for caveat in one["caveats"]})
     if caveats:
-        show.line("demo.caveats", "dim", caveats=", ".join(caveats))
+        show.line("demo.caveats", "dim", caveats=", ".join(show.kind(one) for one in caveats))
     looked, hits = _search(world.directory, ("drop", "forms", "receipts", "state"), secrets)
     if hits:
         show.bad("demo.found", hits=hits, files=looked)

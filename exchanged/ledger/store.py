@@ -96,11 +96,15 @@ class Store:
                 except BaseException:
                     self._db.execute("ROLLBACK")
                     raise
-                self._db.execute("COMMIT")
+                self.commit()
             except sqlite3.OperationalError as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise NotYet("ledger.unavailable", error=error.sqlite_errorname or "SQLITE_ERROR") from None
+
+    def commit(self) -> None:
+        """The instant at which a change has happened."""
+        self._db.execute("COMMIT")
 
     def close(self) -> None:
         with self._lock:

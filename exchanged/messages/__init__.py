@@ -2,22 +2,23 @@
 
 A text stands in `<language>/*.toml`. `{name}` is a fact, `{name:size}` a number of bytes, `{name:list}` a list,
 `{name:rule}` a rule, `{name:kind}` a code of ours with a text of its own (`kind.<code>`). A part in `[…]` is left out
-when a fact of it is missing.
+when a fact of it is missing or such a code has no text.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 LANGUAGES = ("zh", "en")
 ENTRY = {"text", "do", "why"}
 TEXTS = Path(__file__).parent
-PARTS = ("words", "rules", "reasons", "events", "problems")
+PARTS = ("words", "rules", "reasons", "events", "problems", "system", "setup")
 
 _FACT = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
@@ -36,8 +37,14 @@ def advice(code: str, language: str, /, **facts: Any) -> str | None:
 
 
 def rule_text(rule: str, column: str | None, facts: Mapping[str, Any], language: str) -> str:
-    """The sentence for a finding. `column` is the standard's Chinese field name."""
-    return text(f"rule.{rule}", language, **{"column": column, **facts})
+    """The sentence for a finding. `column` is the standard's Chinese field name.
+
+    `first` is the row of an earlier record, `first_name` the file it stands in where that is another one.
+    """
+    known: dict[str, Any] = {"column": column, **facts}
+    if "first" in facts:
+        known["where"] = text("check.place", language, row=facts["first"], file=facts.get("first_name"))
+    return text(f"rule.{rule}", language, **known)
 
 
 def explain(code: str, language: str) -> str | None:
@@ -99,15 +106,25 @@ def _flat(prefix: str, table: dict[str, Any]) -> list[tuple[str, dict[str, str]]
     return found
 
 
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal or in a plain file; Chinese characters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
 def _entry(code: str, language: str) -> dict[str, str] | None:
-    parts = ("rules",) if code.startswith("rule.") else PARTS
-    return next((texts[code] for part in parts if code in (texts := _texts(part, language))), None)
+    """The texts of a code; a rule is found by its bare name too."""
+    for part in ("rules",) if code.startswith("rule.") else PARTS:
+        if code in (texts := _texts(part, language)):
+            return texts[code]
+    return _texts("rules", language).get(f"rule.{code}")
 
 
 def _render(template: str, facts: Mapping[str, Any], language: str) -> str:
     def optional(match: re.Match[str]) -> str:
-        names = [name for name, _ in _FACT.findall(match[1])]
-        return match[1] if all(facts.get(name) not in (None, "") for name in names) else ""
+        there = (_can_be_shown(facts.get(name), shape, language) for name, shape in _FACT.findall(match[1]))
+        return match[1] if all(there) else ""
 
     def fact(match: re.Match[str]) -> str:
         return _shown(facts.get(match[1]), match[2], language)
@@ -115,17 +132,28 @@ def _render(template: str, facts: Mapping[str, Any], language: str) -> str:
     return _FACT.sub(fact, _OPTIONAL.sub(optional, template))
 
 
+def _can_be_shown(value: Any, shape: str, language: str) -> bool:
+    if value is None or value == "":
+        return False
+    return shape in ("", *_SHAPES) or _entry(f"{shape}.{value}", language) is not None
+
+
 def _shown(value: Any, shape: str | None, language: str) -> str:
     if value is None:
         return "?"
-    if shape == "size" and isinstance(value, int):
-        return size(value)
-    if shape == "list":
-        items = value if isinstance(value, list | tuple) else str(value).split(",")
-        return ("、" if language == "zh" else ", ").join(str(item).strip() for item in items)
-    if shape == "rule":
-        return rule_text(str(value), None, {}, language)
-    if shape == "kind":
-        entry = _entry(f"kind.{value}", language)
-        return entry["text"] if entry else str(value)
-    return str(value)
+    if shape in _SHAPES:
+        return _SHAPES[shape](value, language)
+    entry = _entry(f"{shape}.{value}", language) if shape else None
+    return entry["text"] if entry else str(value)
+
+
+def _listed(value: Any, language: str) -> str:
+    items = value if isinstance(value, list | tuple) else str(value).split(",")
+    return ("、" if language == "zh" else ", ").join(str(item).strip() for item in items)
+
+
+_SHAPES: dict[str, Callable[[Any, str], str]] = {
+    "size": lambda value, _: size(value) if isinstance(value, int) else str(value),
+    "list": _listed,
+    "rule": lambda value, language: rule_text(str(value), None, {}, language),
+}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from dataclasses import replace
 from typing import BinaryIO
 from xml.parsers.expat import ExpatError
 

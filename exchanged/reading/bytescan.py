@@ -72,7 +72,7 @@ def text_starts(data: Bytes, words: Words, at: Places) -> tuple[Places, npt.NDAr
     return at + np.where(bare, 3, len(SPACED)), bare | spaced
 
 
-def gather(data: Bytes, starts: Places, ends: Places) -> pa.StringArray:
+def gather(data: Bytes, starts: Places, ends: Places) -> Any:
     """The texts between places as an Arrow array, entities resolved; an empty text stays empty."""
     lengths = ends - starts
     if len(lengths) and int(lengths.max()) > TEXT:
@@ -82,7 +82,7 @@ def gather(data: Bytes, starts: Places, ends: Places) -> pa.StringArray:
     places = np.arange(int(offsets[-1]), dtype=np.intp)
     places += np.repeat(starts - offsets[:-1], lengths)
     content = data[places].tobytes()
-    made: Any = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(content))
+    made: Any = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets.tobytes()), pa.py_buffer(content))
     made.validate(full=True)
     if _ODD.search(content):
         made = pa.array([clean(text) for text in made.to_pylist()], pa.string())

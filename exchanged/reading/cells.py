@@ -76,9 +76,9 @@ def cells(texts: Sequence[str | None], kinds: Sequence[int]) -> Cells:
 
 
 def kind_of(kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Kind | np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """The one kind of all non-empty cells, else the array itself."""
+    """The one kind of all non-empty cells, else the array itself; that too for kinds without text, to tell which."""
     present = np.flatnonzero(np.bincount(kinds, minlength=7)[1:])
-    if len(present) > 1:
+    if len(present) > 1 or (len(present) and present[0] + 1 in (Kind.ERROR, Kind.FORMULA)):
         return kinds
     return Kind(int(present[0]) + 1) if len(present) else Kind.EMPTY
 

@@ -66,7 +66,7 @@ class Columns:
         self._parts.append((block.numbers[used], parts))
 
     def _kinds(self, block: Block) -> tuple[Bytes, npt.NDArray[np.int32]]:
-        """Kind of each cell as its type tells (numbers may yet turn out to be dates), and index of its shared string."""
+        """Kind of each cell as its type tells (a number may yet prove to be a date), and index of its shared string."""
         shared = np.full(len(block.row), -1, np.int32)
         mine = np.flatnonzero(block.valued & (block.type == SHARED))
         shared[mine] = integers(block.data, block.words, block.start[mine], block.end[mine])
@@ -117,12 +117,12 @@ class Columns:
         at = place[np.searchsorted(mine, other)]
         where[at] = np.arange(len(other))
         full[at] = found
-        lone = pa.array(where, mask=where < 0)
+        lone = _indexes(where)
         if not (index >= 0).any():
             return Part(full, None, texts.take(lone))
         both = pa.concat_arrays([texts, self.texts.take(pa.array(index[index >= 0]))])
         where[index >= 0] = np.arange(len(texts), len(both))
-        return Part(full, None, both.take(pa.array(where, mask=where < 0)))
+        return Part(full, None, both.take(_indexes(where)))
 
     def _others(self, block: Block, other: Places, kinds: Bytes) -> tuple[Any, Bytes]:
         """Texts and kinds of cells whose value stands in the cell itself; each distinct value is decoded once."""
@@ -152,7 +152,7 @@ class Columns:
     def _resolve(self, part: Part) -> Any:
         if part.shared is None:
             return part.texts
-        return self.texts.take(pa.array(part.shared, mask=part.shared < 0))
+        return self.texts.take(_indexes(part.shared))
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows in chunks, freed as they are taken."""
@@ -174,5 +174,10 @@ class Columns:
         shared = [part.shared for part in parts if part.shared is not None]
         if len(shared) == len(parts):
             index = np.concatenate(shared)
-            return Cells(self.texts.take(pa.array(index, mask=index < 0)), kind)
+            return Cells(self.texts.take(_indexes(index)), kind)
         return Cells(pa.concat_arrays([self._resolve(part) for part in parts]), kind)
+
+
+def _indexes(places: npt.NDArray[Any]) -> Any:
+    """Places to take; negative ones give null."""
+    return pa.array(places, mask=places < 0)

@@ -4,26 +4,30 @@ Takes   an open binary file
 Gives   a reading whose chunks are parsed as they are taken (large files) or kept from the first look (small ones)
 Redo    it only reads
 Ends    file-encoding, file-unreadable (NUL, quotes that do not close), file-too-large, header-missing
+
+A row is a record: a quoted cell may hold line ends, as spreadsheet programs show it. Blocks that are regular (every
+record as wide as the header, no stray quotes) go through Arrow, all others through the csv module.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
-from exchanged.batch import Cells, Chunk, Finding, Kind, Limits, Reading
+from exchanged.batch import Cells, Chunk, Kind, Limits, Reading
 from exchanged.reading import header
-from exchanged.reading.csvtext import Text
+from exchanged.reading.csvtext import LINE, Text
 from exchanged.reading.trouble import Trouble, damaged, too_large
 
 SEPARATORS = (",", ";", "\t")
@@ -35,14 +39,11 @@ _HINT = re.compile(rb'"?sep=([,;\t])"?\r?\n', re.I)
 
 def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     """A CSV file as a reading; raises Trouble for what makes it unusable as a whole."""
-    text = Text(source)
-    size = source.seek(0, 2)
     csv.field_size_limit(FIELD)
-    table = _Table(text, name, limits)
-    chunks = table.look(keep=size <= KEEP)
-    return Reading(
-        name, None, table.layout.row, False, tuple(table.findings), table.parse() if chunks is None else iter(chunks)
-    )
+    table = _Table(Text(source), name, limits)
+    kept = table.look(keep=source.seek(0, 2) <= KEEP)
+    chunks = table.parse() if kept is None else iter(kept)
+    return Reading(name, None, table.layout.row, False, tuple(table.findings), chunks)
 
 
 class _Table:
@@ -53,171 +54,216 @@ class _Table:
         first = next(text.blocks(), b"")
         hint = _HINT.match(first)
         self.skip = hint.end() if hint else 0
-        found = _head(first[self.skip :], limits)
+        found = _head(first[self.skip :], limits, hint[1].decode() if hint else None)
         if found is None:
-            raise self._no_header(first)
+            raise self._no_header()
         self.separator, number, row = found
         self.layout, self.findings = header.layout(number, row, name, None)
         self.width = self.layout.width
         self.stray: dict[int, int] = {}
+        self._shapes: dict[int, int] = {}
 
-    def _no_header(self, first: bytes) -> Trouble:
-        text = self.text
-        if text.doubtful is not None:
-            text.source.seek(0)
-            start = text.source.read(65536).decode("utf-8", "replace").encode()
+    def _no_header(self) -> Trouble:
+        """A file that is UTF-8 at its head and something else later has no encoding, rather than no header."""
+        if self.text.doubtful:
+            self.text.source.seek(0)
+            start = self.text.source.read(65536).decode("utf-8", "replace").encode()
             if _head(start, self.limits):
-                return Trouble("file-encoding", byte=text.doubtful)
+                return Trouble("file-encoding", byte=self.text.doubtful)
         return Trouble("header-missing")
 
     def look(self, keep: bool) -> list[Chunk] | None:
-        """Goes through the whole file and completes `findings`; the chunks when they are worth keeping."""
-        kept = list(self._chunks(parse=True)) if keep else None
-        if kept is None:
-            for _ in self._chunks(parse=False):
-                pass
+        """Goes through the whole file and completes `findings`; gives the chunks when they are to be kept."""
+        kept = [chunk for chunk in self._chunks(parse=keep) if chunk is not None]
         self.findings += [header.unnamed(c, row, self.name, None) for c, row in sorted(self.stray.items())]
-        return kept
+        return kept if keep else None
 
     def parse(self) -> Iterator[Chunk]:
         """The chunks of a file that `look` has found in order."""
-        return self._chunks(parse=True)
+        return (chunk for chunk in self._chunks(parse=True) if chunk is not None)
 
     def _blocks(self) -> Iterator[bytes]:
-        for index, block in enumerate(self.text.blocks()):
-            yield block[self.skip :] if index == 0 else block
+        """Blocks that begin and end between records: where quotes do not pair, more lines are taken together."""
+        rest, skip = b"", self.skip
+        for block in self.text.blocks():
+            rest, skip = rest + block[skip:], 0
+            if b'"' not in rest or rest.count(b'"') % 2 == 0 or len(rest) > LINE:
+                yield rest
+                rest = b""
+        if rest:
+            yield rest
 
-    def _chunks(self, parse: bool) -> Iterator[Chunk]:
-        if self.text.quotes:
-            yield from self._careful(self._records(_lines(self._blocks())), 0)
-            return
+    def _chunks(self, parse: bool) -> Iterator[Chunk | None]:
         number = 0
-        for block in self._blocks():
-            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
-            if number < self.layout.row:
-                lines = block.split(b"\n", self.layout.row - number)
-                number += len(lines) - 1 if len(lines) > self.layout.row - number else len(lines)
-                block = lines[-1] if number == self.layout.row else b""
-            if not block:
-                continue
-            rows = block.count(b"\n") + (not block.endswith(b"\n"))
-            self._count(number + rows)
-            if self._regular(block):
-                yield from self._fast(block, number, rows, parse)
+        blocks = self._blocks()
+        for index, block in enumerate(blocks):
+            if index not in self._shapes:
+                self._shapes[index] = _shape(block, self.separator, self.width)
+            rows = self._shapes[index]
+            if rows:
+                self._count(number + rows)
+                yield self._fast(block, number, rows, parse)
             else:
-                yield from self._careful(self._records(_lines(iter([block]))), number)
+                records = _Records(chain([block], blocks), self.separator, number)
+                yield from self._careful(records, parse)
+                rows = records.number - number
             number += rows
 
     def _count(self, rows: int) -> None:
         if rows > self.limits.rows + self.layout.row:
             raise too_large("rows", self.limits.rows)
 
-    def _regular(self, block: bytes) -> bool:
-        """Every line has exactly as many separators as the header's width asks for."""
-        data = np.frombuffer(block, np.uint8)
-        ends = np.flatnonzero(data == 10)
-        if not block.endswith(b"\n"):
-            ends = np.append(ends, len(block))
-        marks = np.flatnonzero(data == ord(self.separator))
-        each = self.width - 1
-        if not each or len(marks) != each * len(ends):
-            return False
-        marks = marks.reshape(-1, each)
-        return bool((marks[:, -1] < ends).all() and (marks[1:, 0] > ends[:-1]).all())
-
-    def _fast(self, block: bytes, number: int, rows: int, parse: bool) -> Iterator[Chunk]:
+    def _fast(self, block: bytes, number: int, rows: int, parse: bool) -> Chunk | None:
         bare = [c for c in range(self.width) if c not in self.layout.named and c not in self.stray]
         if not parse and not bare:
-            return
-        names = [str(c) for c in range(self.width)]
-        wanted = [str(c) for c in (*self.layout.wanted, *bare)]
-        table = pacsv.read_csv(
-            pa.BufferReader(block),
-            read_options=pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
-            parse_options=pacsv.ParseOptions(
-                delimiter=self.separator, quote_char=False, double_quote=False, ignore_empty_lines=False
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types={c: pa.string() for c in wanted},
-                include_columns=wanted,
-                null_values=[""],
-                strings_can_be_null=True,
-            ),
-        )
+            return None
+        skip = max(0, self.layout.row - number)
+        table = _arrow(block, self.separator, self.width, [*self.layout.wanted, *bare])
         if table.num_rows != rows:
             raise damaged("rows")
+        table = table.slice(skip)
         for c in bare:
-            self._stray_column(c, table.column(str(c)), number)
-        if parse:
-            made = {f: Cells(_one(table.column(str(c))), Kind.TEXT) for c, f in self.layout.wanted.items()}
-            serial = made.pop("", None)
-            yield Chunk(np.arange(number + 1, number + rows + 1, dtype=np.int32), made, serial)
+            self._stray_column(c, table.column(str(c)), number + skip)
+        if not parse or rows <= skip:
+            return None
+        made = {f: Cells(_one(table.column(str(c))), Kind.TEXT) for c, f in self.layout.wanted.items()}
+        serial = made.pop("", None)
+        return Chunk(np.arange(number + skip + 1, number + rows + 1, dtype=np.int32), made, serial)
 
-    def _stray_column(self, column: int, values: pa.ChunkedArray, number: int) -> None:
+    def _stray_column(self, column: int, values: Any, number: int) -> None:
         if values.null_count < len(values):
-            filled = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), False).to_numpy()
+            filled = np.nan_to_num(pc.utf8_length(pc.utf8_trim_whitespace(values)).to_numpy()) > 0
             if filled.any():
                 self.stray[column] = number + int(filled.argmax()) + 1
 
-    def _records(self, lines: Iterator[str]) -> Iterator[list[str]]:
-        reader = csv.reader(lines, delimiter=self.separator, strict=True)
-        number = 0
-        while True:
-            try:
-                record = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                raise damaged("quotes", row=number + 1) from None
-            number += 1
-            yield record
-
-    def _careful(self, records: Iterator[list[str]], number: int) -> Iterator[Chunk]:
-        """Records from row `number` + 1 on, whatever their length; blank ones keep their number and are left out."""
-        for _ in islice(records, max(0, self.layout.row - number)):
-            number += 1
+    def _careful(self, records: _Records, parse: bool) -> Iterator[Chunk | None]:
+        """Records of any length; blank lines keep their number and are left out."""
         while batch := list(islice(records, ROWS)):
-            numbers = [number + i for i, record in enumerate(batch, 1) if record]
-            number += len(batch)
-            self._count(number)
-            filled = [record for record in batch if record]
-            self._strays(filled, numbers)
-            if filled:
-                yield self._chunk(filled, numbers)
+            first = records.number - len(batch) + 1
+            self._count(records.number)
+            filled = [(n, record) for n, record in enumerate(batch, first) if record and n > self.layout.row]
+            self._strays(filled)
+            yield self._chunk(filled) if parse and filled else None
 
-    def _strays(self, records: list[list[str]], numbers: list[int]) -> None:
+    def _strays(self, filled: list[tuple[int, list[str]]]) -> None:
         bare = [c for c in range(self.width) if c not in self.layout.named]
-        for record, number in zip(records, numbers, strict=True):
-            if len(record) > self.width or bare:
-                for c in (*bare, *range(self.width, len(record))):
-                    if c < len(record) and c not in self.stray and record[c].strip():
-                        if c >= self.limits.columns:
-                            raise too_large("columns", self.limits.columns)
-                        self.stray[c] = number
+        for number, record in filled:
+            if len(record) <= self.width and not bare:
+                continue
+            for c in (*bare, *range(self.width, len(record))):
+                if c < len(record) and c not in self.stray and record[c].strip():
+                    if c >= self.limits.columns:
+                        raise too_large("columns", self.limits.columns)
+                    self.stray[c] = number
 
-    def _chunk(self, records: list[list[str]], numbers: list[int]) -> Chunk:
+    def _chunk(self, filled: list[tuple[int, list[str]]]) -> Chunk:
         made = {}
         for c, field in self.layout.wanted.items():
-            values = pa.array([(r[c] or None) if len(r) > c else None for r in records], pa.string())
+            values: Any = pa.array([(r[c] or None) if len(r) > c else None for _, r in filled], pa.string())
             made[field] = Cells(values, Kind.TEXT)
         serial = made.pop("", None)
-        return Chunk(np.array(numbers, np.int32), made, serial)
+        return Chunk(np.array([number for number, _ in filled], np.int32), made, serial)
 
 
-def _one(column: pa.ChunkedArray) -> pa.StringArray:
+class _Records:
+    """Records by the csv module, counted. Reads on over the end of the first block only when a record does."""
+
+    def __init__(self, blocks: Iterable[bytes], separator: str, number: int) -> None:
+        self.number = number
+        self._blocks = iter(blocks)
+        self._inside = False
+        self._reader = csv.reader(self._lines(), delimiter=separator, strict=True)
+
+    def _lines(self) -> Iterator[str]:
+        for block in self._blocks:
+            for line in io.StringIO(block.decode("utf-8"), newline=""):
+                self._inside = True
+                yield line
+            if not self._inside:
+                return
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        self._inside = False
+        try:
+            record = next(self._reader)
+        except csv.Error:
+            raise damaged("quotes", row=self.number + 1) from None
+        self.number += 1
+        return record
+
+
+def _shape(block: bytes, separator: str, width: int) -> int:
+    """How many records a regular block has; 0 when it is not regular (ragged, blank lines, stray quotes, lone CR)."""
+    data = np.frombuffer(block, np.uint8)
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
+        return 0
+    ends, marks = np.flatnonzero(data == 10), np.flatnonzero(data == ord(separator))
+    if not len(ends) or ends[-1] != len(data) - 1:
+        ends = np.append(ends, len(data))
+    if b'"' in block:
+        quotes = np.flatnonzero(data == 34)
+        if not _strict(data, quotes, ord(separator)):
+            return 0
+        ends, marks = (where[np.searchsorted(quotes, where) % 2 == 0] for where in (ends, marks))
+    each = width - 1
+    if not each or len(marks) != each * len(ends):
+        return 0
+    grid = np.column_stack([marks.reshape(-1, each), ends])
+    steps = np.diff(grid.reshape(-1), prepend=-1)
+    in_turn = (grid[:, -2] < ends).all() and (grid[1:, 0] > ends[:-1]).all()
+    return len(ends) if in_turn and steps.max() <= FIELD else 0
+
+
+def _strict(data: Any, quotes: Any, separator: int) -> bool:
+    """Quotes open after a separator or line end and close before one, or are doubled inside a quoted cell."""
+    if len(quotes) % 2:
+        return False
+    padded = np.concatenate([[10], data, [10]])
+    before, after = padded[quotes[0::2]], padded[quotes[1::2] + 2]
+    opens = (before == separator) | (before == 10) | (before == 34)
+    closes = (after == separator) | (after == 10) | (after == 13) | (after == 34)
+    return bool(opens.all() and closes.all())
+
+
+def _arrow(block: bytes, separator: str, width: int, columns: list[int]) -> Any:
+    """A regular block as an Arrow table of the wanted columns; empty cells are null."""
+    wanted = [str(c) for c in columns]
+    quoted = b'"' in block
+    source: Any = pa.BufferReader(block)
+    return pacsv.read_csv(
+        source,
+        read_options=pacsv.ReadOptions(
+            column_names=[str(c) for c in range(width)], use_threads=False, block_size=len(block) + 1
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=separator,
+            quote_char='"' if quoted else False,
+            double_quote=quoted,
+            newlines_in_values=quoted,
+            ignore_empty_lines=False,
+        ),
+        convert_options=pacsv.ConvertOptions(
+            column_types={c: pa.string() for c in wanted},
+            include_columns=wanted,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+
+
+def _one(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
-    for block in blocks:
-        yield from io.StringIO(block.decode("utf-8", "surrogatepass"), newline="")
-
-
-def _head(first: bytes, limits: Limits) -> tuple[str, int, dict[int, str]] | None:
+def _head(first: bytes, limits: Limits, only: str | None = None) -> tuple[str, int, Mapping[int, str]] | None:
     """Separator, number and cells of the header row in the first rows of the text, by the best separator."""
     found, most = None, 0
     sample = codecs.getincrementaldecoder("utf-8")("replace").decode(first[: 1 << 20])
-    for separator in SEPARATORS:
+    for separator in (only,) if only else SEPARATORS:
         rows = _first_rows(sample, separator)
         hit = header.best((n, {c: v for c, v in enumerate(row) if v.strip()}) for n, row in enumerate(rows, 1))
         if hit and (points := header.score(hit[1])) > most:
@@ -227,11 +273,8 @@ def _head(first: bytes, limits: Limits) -> tuple[str, int, dict[int, str]] | Non
     return found
 
 
-def _first_rows(sample: str, separator: str) -> Sequence[list[str]]:
+def _first_rows(sample: str, separator: str) -> list[list[str]]:
     rows: list[list[str]] = []
-    try:
-        for row in islice(csv.reader(io.StringIO(sample, newline=""), delimiter=separator), header.LOOK):
-            rows.append(row)
-    except csv.Error:
-        pass
+    with contextlib.suppress(csv.Error):
+        rows.extend(islice(csv.reader(io.StringIO(sample, newline=""), delimiter=separator), header.LOOK))
     return rows

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from exchanged.batch import Kind
 from exchanged.reading.archive import local, safe_parser
@@ -29,11 +30,19 @@ class Enough(Exception):
     """Thrown by a row callback that has seen all it wants."""
 
 
+class Strings(Protocol):
+    """Shared strings by index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> str | None: ...
+
+
 @dataclass(slots=True)
 class Book:
     """What cells refer to."""
 
-    strings: Sequence[str | None]
+    strings: Strings
     dates: Sequence[bool]
     epoch_1904: bool
 

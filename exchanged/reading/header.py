@@ -31,7 +31,7 @@ Row = Mapping[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the data is: header row (1-based), 0-based column of each field, of the running numbers, of every named column."""
+    """Where the data is: header row (1-based), 0-based columns of fields, of running numbers, of all with a header."""
 
     row: int
     fields: Mapping[str, int]
@@ -57,9 +57,9 @@ def names() -> tuple[dict[str, str], dict[str, str]]:
     """Standard name -> field key, and alias -> field key; both as they are compared."""
     standard: dict[str, str] = {}
     alias: dict[str, str] = {}
-    with files("exchanged.reading").joinpath("headers.csv").open(encoding="utf-8", newline="") as table:
-        for line in csv.DictReader(table):
-            (standard if line["standard"] == "yes" else alias)[line["header"]] = line["field"]
+    table = files("exchanged.reading").joinpath("headers.csv").read_text("utf-8")
+    for line in csv.DictReader(table.splitlines()):
+        (standard if line["standard"] == "yes" else alias)[line["header"]] = line["field"]
     return standard, alias
 
 

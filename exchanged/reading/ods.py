@@ -151,7 +151,7 @@ class _Content:
         first, self.row = self.row + 1, self.row + self.repeat_row
         if not self.cells:
             return
-        if self.row > _ROWS or self.column > _COLUMNS and max(self.cells) >= _COLUMNS:
+        if self.row > _ROWS or (self.column > _COLUMNS and max(self.cells) >= _COLUMNS):
             raise too_large("rows", self.limits.rows)
         for number in range(first, self.row + 1):
             self.sheets.take(number, self.cells)

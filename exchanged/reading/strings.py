@@ -9,6 +9,7 @@ Ends    as the archive does; strings written in an unusual way go through expat,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,7 @@ _CODES = table({"si": _ITEM, "t>": _TEXT, "t ": _TEXT, "/t": _TEXT_END, "/s": _I
 _CARRY = 32 << 20
 
 
-def load(archive: Archive, member: str | None) -> pa.StringArray:
+def load(archive: Archive, member: str | None) -> Any:
     """All shared strings."""
     if member is None:
         return pa.array([], pa.string())
@@ -36,10 +37,13 @@ def load(archive: Archive, member: str | None) -> pa.StringArray:
     return _nulled(found)
 
 
-def _nulled(found: pa.StringArray) -> pa.StringArray:
+def _nulled(found: Any) -> Any:
     """Empty strings become null."""
-    empty = pc.equal(pc.binary_length(found), 0)
-    return pc.if_else(empty, None, found) if pc.any(empty).as_py() else found
+    if not len(found):
+        return found
+    lengths = np.diff(np.frombuffer(found.buffers()[1], np.int32)[found.offset : found.offset + len(found) + 1])
+    empty = lengths == 0
+    return pc.if_else(pa.array(empty), None, found) if empty.any() else found
 
 
 def _items(archive: Archive, member: str) -> Iterator[bytes]:
@@ -64,7 +68,7 @@ def _items(archive: Archive, member: str) -> Iterator[bytes]:
         raise Unusual
 
 
-def _scan(block: bytes) -> pa.StringArray:
+def _scan(block: bytes) -> Any:
     data, words = view(block)
     at, code = tags(data, _CODES)
     items = np.flatnonzero(code == _ITEM)
@@ -88,7 +92,7 @@ def _scan(block: bytes) -> pa.StringArray:
     return pa.concat_arrays([good, parsed]).take(pa.array(order))
 
 
-def _parse(blocks: Iterator[bytes]) -> pa.StringArray:
+def _parse(blocks: Iterator[bytes]) -> Any:
     """Shared strings by expat, whatever their shape."""
     reader = _Strings()
     parser = safe_parser()

@@ -1,4 +1,4 @@
-"""The parts of an xlsx workbook around its sheets: which sheets, which strings, which styles show dates, which calendar."""
+"""The parts of an xlsx workbook around its sheets: which sheets, strings, styles that show dates, calendar."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
 def _rows(book: Any, sheet: str, errors: set[tuple[int, int]]) -> Iterator[tuple[int, dict[int, Value]]]:
     table = book.get_sheet_by_name(sheet)
     at: dict[int, list[int]] = {}
-    for row, column in errors:
-        at.setdefault(row, []).append(column)
+    for place, column in errors:
+        at.setdefault(place, []).append(column)
     start = table.start
     left = start[1] if start else 0
     seen = -1

@@ -20,6 +20,7 @@ def check(result: Mapping[str, Any], language: str, *, findings: Sequence[Findin
     found = result.get("findings")
     if found is None:
         found = [as_dict(one) for one in findings or ()]
+    names = [file["name"] for file in result["files"]]
     return {
         "format": CHECK,
         "verdict": "invalid" if result["summary"]["error"] else "valid",
@@ -27,9 +28,17 @@ def check(result: Mapping[str, Any], language: str, *, findings: Sequence[Findin
         "digest": result["digest"],
         "files": [{key: file.get(key) for key in FILE_KEYS} for file in result["files"]],
         "counts": list(result["counts"]),
-        "findings": [said(one, language) for one in found],
+        "findings": [said(_named(one, names), language) for one in found],
         "summary": summary(result["summary"]),
     }
+
+
+def _named(finding: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    """A finding that points at another file (by its place in the result) with that file's name."""
+    other = (finding.get("facts") or {}).get("first_file")
+    if not isinstance(other, int) or not 0 < other <= len(names):
+        return finding
+    return {**finding, "facts": {**finding["facts"], "first_name": names[other - 1]}}
 
 
 def scan(name: str, result: Mapping[str, Any], severity: Mapping[str, str], language: str) -> dict[str, Any]:

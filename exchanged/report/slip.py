@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exchanged.messages import size, text
+from exchanged.messages import size, text, width
 
 SLIP = "exchanged-slip/1"
 RULE = "─" * 40
@@ -31,6 +31,7 @@ def text_of(facts: Mapping[str, Any], language: str) -> str:
         ),
         _lines(language, *((name, _moment(facts.get(name))) for name in ("claimed", "sealed", "delivered"))),
         _counts(facts, language),
+        _warnings(facts, language),
         _lines(
             language,
             ("digest", facts.get("digest")),
@@ -57,13 +58,28 @@ def _moment(time: str | None) -> str | None:
 
 
 def _counts(facts: Mapping[str, Any], language: str) -> list[str]:
-    rows = [text("slip.counts", language)]
+    rows = []
     for one in facts.get("counts") or ():
         direction = f"（{one['direction']}）" if one.get("direction") not in (None, "", "无") else ""
-        level = text(f"level.{one['level']}", language)
-        rows.append(f"  {one['qualification']}{direction}  {level}  {one['count']:,}")
-    rows.append(f"  {text('check.total', language)}  {facts['rows'] or 0:,}")
-    return rows
+        rows.append(
+            (f"{one['qualification']}{direction}", text(f"level.{one['level']}", language), f"{one['count']:,}")
+        )
+    rows.append((text("check.total", language), "", f"{facts['rows'] or 0:,}"))
+    sizes = [max(width(row[n]) for row in rows) for n in range(3)]
+    lines = [
+        f"  {name}{' ' * (sizes[0] - width(name))}  {level}{' ' * (sizes[1] - width(level))}  {count:>{sizes[2]}}"
+        for name, level, count in rows
+    ]
+    return [text("slip.counts", language), *lines]
+
+
+def _warnings(facts: Mapping[str, Any], language: str) -> list[str]:
+    warnings = facts.get("warnings") or {}
+    lines = [
+        f"  {text(f'rule.{rule}', language)}  {text('check.places', language, n=count)}"
+        for rule, count in warnings.items()
+    ]
+    return [text("slip.warnings", language), *lines] if lines else []
 
 
 def _delivery(delivery: Mapping[str, Any], language: str) -> list[str]:

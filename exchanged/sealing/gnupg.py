@@ -131,6 +131,7 @@ class Gnupg:
         process.kill_agents(self.home)
 
     def _encrypt(self, write: Callable[[int], None], temp: Path, name: str, signer: Standing) -> Outcome:
+        argv = [*self._argv(f"{name}.tar.gz", signer), *_SEALING]
         output = _create(temp)
         reading, writing = os.pipe()
         with contextlib.suppress(OSError):  # there is a limit for each user
@@ -150,7 +151,6 @@ class Gnupg:
             return temp.stat().st_size
 
         try:
-            argv = [*self._argv(f"{name}.tar.gz", signer), *_SEALING]
             return self._run(argv, act, reading, output, progress)
         finally:
             if not fed.is_set():

@@ -28,7 +28,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A primary key or a subkey. Times in Unix seconds; `secret` is "+", a token's number, or "" where there is none."""
+    """A primary key or a subkey. Times in Unix seconds; `secret`: "+", a token's number, or "" for none."""
 
     fingerprint: str
     validity: str

@@ -187,10 +187,11 @@ def _extract(archive: Path, folder: Path) -> dict[str, tuple[int, str, int]]:
 
 
 def _unpack(stream: _Inflated, name: str, folder: Path) -> tuple[int, str, int]:
-    try:
-        info = tarfile.TarInfo.frombuf(stream.take(_TAR_BLOCK), "utf-8", "surrogateescape")
-    except tarfile.EOFHeaderError:
+    header = stream.take(_TAR_BLOCK)
+    if header == b"\0" * _TAR_BLOCK:
         _wrong("members")
+    try:
+        info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
     except tarfile.HeaderError:
         _wrong("archive")
     if info.name != name or info.type != tarfile.REGTYPE or (name == MANIFEST and info.size > _MANIFEST_LIMIT):

@@ -11,17 +11,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from exchanged.batch import Cells, Chunk, Kind
-from exchanged.standard import codes, dates, identity, text
-from exchanged.standard.columns import CODED, DATES, EMPTY, TEXTS, UNREADABLE, Codes, DateWords, Meaning, Part, Words
-from exchanged.standard.kernels import Bits, filled, lengths, offsets, payload, plain_names, plain_numbers
+from exchanged.standard import arrow, codes, dates, identity, text
+from exchanged.standard.arrow import (
+    Bits,
+    Codes,
+    filled,
+    from_bytes,
+    lengths,
+    offsets,
+    payload,
+    pick,
+    replaced,
+    text_at,
+    texts,
+)
+from exchanged.standard.columns import CODED, DATES, EMPTY, TEXTS, UNREADABLE, DateWords, Meaning, Part, Words
+from exchanged.standard.kernels import plain_names, plain_numbers
 
 NONE = "无"
 _CODE_FIELDS = frozenset(codes.CODES)
@@ -52,13 +63,13 @@ class Normaliser:
         for words in self._dates.values():
             words.use_epoch(epoch_1904)
         coded = {key: self._coded(key, cells) for key, cells in chunk.columns.items() if key in CODED}
-        texts, unreadable, rounded = {}, {}, {}
+        written, unreadable, rounded = {}, {}, {}
         for key in TEXTS:
             if key in chunk.columns:
                 cells = chunk.columns[key]
                 unreadable[key] = _of_kind(cells, Kind.ERROR, Kind.FORMULA)
-                texts[key], rounded[key] = _texts(key, cells)
-        whole = Part(file, chunk.numbers, coded, texts, unreadable, rounded, np.zeros(0, np.int32))
+                written[key], rounded[key] = _texts(key, cells)
+        whole = Part(file, chunk.numbers, coded, written, unreadable, rounded, np.zeros(0, np.int32))
         return _records(whole, chunk)
 
     def _coded(self, key: str, cells: Cells) -> Codes:
@@ -115,39 +126,33 @@ def _texts(key: str, cells: Cells) -> tuple[pa.StringArray, Bits]:
     rough = ~plain_numbers(column)
     column = _rewritten(column, rough, _number)
     for row in np.flatnonzero(rough & ~rounded).tolist():
-        rounded[row] = text.scientific(column[row].as_py())
+        rounded[row] = text.scientific(text_at(column, row))
     return column, rounded
 
 
 def _upper_x(column: pa.StringArray) -> pa.StringArray:
     """The check character x after 17 digits made X, without a look at the other rows."""
-    text = payload(column)
+    data = payload(column)
     end = offsets(column)[1:].astype(np.int64) - 1
     at = end[lengths(column) == 18]
-    at = at[text[at] == ord("x")] if len(at) else at
+    at = at[data[at] == ord("x")] if len(at) else at
     if len(at):
-        before = text[at[:, None] + np.arange(-17, 0)] - np.uint8(48)
+        before = data[at[:, None] + np.arange(-17, 0)] - np.uint8(48)
         at = at[(before <= 9).all(axis=1)]
     if not len(at):
         return column
-    changed = text.copy()
+    changed = data.copy()
     changed[at] = ord("X")
-    start = pa.py_buffer(np.ascontiguousarray(offsets(column)))
-    return pa.StringArray.from_buffers(len(column), start, pa.py_buffer(changed))
+    return from_bytes(offsets(column), changed)
 
 
 def _rewritten(column: pa.StringArray, rough: Bits, rewrite: Callable[[str], str]) -> pa.StringArray:
     """The column with its rough values rewritten; itself if none changes."""
     rough = rough & (lengths(column) > 0)
     rows = np.flatnonzero(rough)
-    before = column.take(pa.array(rows)).to_pylist() if len(rows) else []
+    before = texts(pick(column, rows)) if len(rows) else []
     after = [rewrite(each) for each in before]
-    return column if after == before else _replaced(column, rough, after)
-
-
-def _replaced(column: pa.StringArray, mask: Bits, values: list[str]) -> pa.StringArray:
-    out: Any = pc.replace_with_mask(column, pa.array(mask), pa.array(values, pa.string()))
-    return out
+    return column if after == before else replaced(column, rough, arrow.column(after))
 
 
 def _records(part: Part, chunk: Chunk) -> Part:
@@ -169,10 +174,10 @@ def _numbered(chunk: Chunk) -> Bits:
 
 def _filled_cells(part: Part) -> npt.NDArray[np.uint8]:
     count = np.zeros(len(part), np.uint8)
-    for column in part.codes.values():
-        count += column != EMPTY
-    for key, texts in part.texts.items():
-        count += (lengths(texts) > 0) | part.unreadable[key]
+    for codes_of in part.codes.values():
+        count += codes_of != EMPTY
+    for key, column in part.texts.items():
+        count += (lengths(column) > 0) | part.unreadable[key]
     return count
 
 
@@ -184,17 +189,16 @@ def _is_sum(chunk: Chunk, row: int) -> bool:
 
 
 def _peek(cells: Cells, row: int) -> str:
-    return text.clean(cells.text[row].as_py() or "").replace(" ", "")
+    return text.clean(text_at(cells.text, row)).replace(" ", "")
 
 
 def _taken(part: Part, keep: npt.NDArray[np.bool_], sums: npt.NDArray[np.bool_]) -> Part:
     rows = np.flatnonzero(keep)
-    picked = pa.array(rows)
     return Part(
         part.file,
         part.numbers[rows],
         {key: column[rows] for key, column in part.codes.items()},
-        {key: column.take(picked) for key, column in part.texts.items()},
+        {key: pick(column, rows) for key, column in part.texts.items()},
         {key: bits[rows] for key, bits in part.unreadable.items()},
         {key: bits[rows] for key, bits in part.rounded.items()},
         part.numbers[sums],

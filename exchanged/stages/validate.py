@@ -8,17 +8,19 @@ Ends    never by a cell. A field that failed its own check is left out of the ch
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import numpy as np
 
 from exchanged.batch import Checks, Facts
 from exchanged.standard import certificate, deadlines, idnumbers, verdicts
+from exchanged.standard.arrow import Codes, lengths, pick, text_at
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.coded import Column, numbers
 from exchanged.standard.columns import CODED, Part, Table
 from exchanged.standard.findings import Hitlist
-from exchanged.standard.kernels import Keys, digit, lengths, plain_names, plain_numbers, sixteen_digits
+from exchanged.standard.kernels import Keys, digit, plain_names, plain_numbers, sixteen_digits
 from exchanged.standard.qualifications import Offers
 from exchanged.standard.repeats import Repeats
 from exchanged.standard.scope import Scope
@@ -89,12 +91,14 @@ class Validation:
             ("deadline-missed", ok & (issued < last)),
         ):
             rows = np.flatnonzero(where)
-            found = issued[rows]
-            scope.add(rule, "issue_date", rows, lambda nth, found=found: self._days(int(found[nth])))
+            scope.add(rule, "issue_date", rows, self._days(issued[rows]))
 
-    def _days(self, issued: int) -> Facts:
-        text = str(issued)
-        return {"days": deadlines.days_since(f"{text[:4]}-{text[4:6]}-{text[6:]}", self._checks.today)}
+    def _days(self, issued: Codes) -> Callable[[int], Facts]:
+        def days(nth: int) -> Facts:
+            text = str(issued[nth])
+            return {"days": deadlines.days_since(f"{text[:4]}-{text[4:6]}-{text[6:]}", self._checks.today)}
+
+        return days
 
     def _name(self, scope: Scope) -> None:
         scope.ok["name"] = np.zeros(len(scope.part), np.bool_)
@@ -105,7 +109,7 @@ class Validation:
         scope.add("formula-error", "name", broken)
         scope.ok["name"] = plain = plain_names(column) & ~broken
         rough = np.flatnonzero(~plain & ~broken)
-        plain[rough] = scope.judge("name", rough, lambda row: self._judge_name(column[row].as_py(), int(types[row])))
+        plain[rough] = scope.judge("name", rough, lambda row: self._judge_name(text_at(column, row), int(types[row])))
 
     def _judge_name(self, name: str, id_type: int) -> Verdict:
         verdict = self._names.get((name, id_type))
@@ -128,11 +132,12 @@ class Validation:
         scope.add("number-precision", _NUMBER, rounded)
         scope.add("required", _NUMBER, empty)
         wrong = ~(good | broken | rounded | empty)
-        rough = np.flatnonzero(wrong & ~plain_numbers(column))
-        right = scope.judge(_NUMBER, rough, lambda row: verdicts.number(column[row].as_py(), self.hits.active))
+        rough = np.flatnonzero(wrong)
+        rough = rough[~plain_numbers(pick(column, rough))]
+        right = scope.judge(_NUMBER, rough, lambda row: verdicts.number(text_at(column, row), self.hits.active))
         wrong[rough[~right]] = False
         rows = np.flatnonzero(wrong)
-        scope.add("certificate-number-format", _NUMBER, rows, lambda nth: _kind(column[int(rows[nth])].as_py()))
+        scope.add("certificate-number-format", _NUMBER, rows, lambda nth: _kind(text_at(column, int(rows[nth]))))
         scope.ok[_NUMBER] = good & ~rounded & ~broken
         return np.where(scope.ok[_NUMBER], keys, np.uint64(0))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from exchanged.batch import Checks, Facts
 from exchanged.standard import codes, text, verdicts
-from exchanged.standard.columns import DATES, EMPTY, FIRST_DATE, UNREADABLE, Codes, Words
-from exchanged.standard.kernels import Bits
+from exchanged.standard.arrow import Bits, Codes
+from exchanged.standard.columns import DATES, EMPTY, FIRST_DATE, UNREADABLE, Words
 from exchanged.standard.scope import Scope
 from exchanged.standard.verdicts import RIGHT, Active, Verdict
 
@@ -37,20 +37,25 @@ class Column:
             return
         self._judge_new()
         column = scope.part.codes[self.key]
-        dates = column >= FIRST_DATE if self.key in DATES else None
-        at = np.flatnonzero(~dates) if dates is not None else None
-        low = column if at is None else column[at]
+        at = np.flatnonzero(self._flagged(column))
+        found = column[at]
         for rule, facts in self._facts.items():
-            hit = np.flatnonzero(self._bits(facts)[low])
+            hit = np.flatnonzero(np.isin(found, list(facts)))
             if len(hit):
-                rows = hit if at is None else at[hit]
-                scope.add(rule, self.key, rows, _lookup(facts, low[hit]))
-        scope.ok[self.key] = dates if dates is not None else ~self._bits(self._wrong)[column]
+                scope.add(rule, self.key, at[hit], _lookup(facts, found[hit]))
+        scope.ok[self.key] = right = np.ones(len(column), np.bool_)
+        right[at[np.isin(found, list(self._wrong))]] = False
 
-    def _bits(self, members: dict[int, Facts] | set[int]) -> Bits:
-        bits = np.zeros(len(self._words), np.bool_)
-        bits[np.fromiter(members, np.intp, len(members))] = True
-        return bits
+    def _flagged(self, column: Codes) -> Bits:
+        """Which rows have a value with any verdict but plain right."""
+        if self.key in DATES:
+            words: Bits = column < FIRST_DATE
+            return words
+        flags = np.zeros(len(self._words), np.bool_)
+        for facts in self._facts.values():
+            flags[list(facts)] = True
+        flags[list(self._wrong)] = True
+        return cast(Bits, flags[column])
 
     def _judge_new(self) -> None:
         for code in range(self._judged, len(self._words)):
@@ -86,12 +91,7 @@ def _lookup(facts: dict[int, Facts], found: Codes) -> Callable[[int], Facts]:
     return lambda nth: facts[int(found[nth])]
 
 
-def numbers(words: Words) -> npt.NDArray[np.int32]:
-    """The code list's codes as numbers, by the code of the column; 0 for what is none (`M` is 1, `bad` is 0)."""
-    return np.array(
-        [
-            int(text) if rule is None and text.isdigit() else 0
-            for text, rule in zip(words.texts, words.rules, strict=True)
-        ],
-        np.int32,
-    )
+def numbers(words: Words) -> Codes:
+    """The code list's codes as numbers, by the code of the column; 0 for what is none."""
+    pairs = zip(words.texts, words.rules, strict=True)
+    return np.array([int(text) if rule is None and text else 0 for text, rule in pairs], np.int32)

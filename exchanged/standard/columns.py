@@ -11,15 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from exchanged.batch import Facts
+from exchanged.standard import arrow
+from exchanged.standard.arrow import Bits, Codes, Rows, encoded, pick
 from exchanged.standard.fields import FIELDS
 from exchanged.standard.kernels import iso_dates
-
-Codes = npt.NDArray[np.int32]
-Positions = npt.NDArray[np.int64]
 
 EMPTY = 0
 UNREADABLE = 1
@@ -72,9 +70,8 @@ class Words:
 
     def encode(self, column: pa.StringArray) -> Codes:
         """The codes of a column without nulls."""
-        encoded = column.dictionary_encode()
-        codes = np.array([self.code(raw) for raw in encoded.dictionary.to_pylist()], np.int32)
-        return codes[encoded.indices.to_numpy()] if len(column) else np.zeros(0, np.int32)
+        values, which = encoded(column)
+        return np.array([self.code(raw) for raw in values], np.int32)[which]
 
 
 class DateWords(Words):
@@ -95,7 +92,7 @@ class DateWords(Words):
         codes = iso_dates(column)
         rest = np.flatnonzero(codes == 0)
         if len(rest):
-            codes[rest] = super().encode(column.take(pa.array(rest)))
+            codes[rest] = super().encode(pick(column, rest))
         return codes
 
     def _learn(self, meaning: Meaning) -> int:
@@ -113,7 +110,7 @@ class Hits:
 
     rule: str
     column: str | None
-    rows: Positions
+    rows: Rows
     facts: Facts | Callable[[int], Facts] = field(default_factory=dict)
 
     def facts_of(self, nth: int) -> Facts:
@@ -131,19 +128,19 @@ class Part:
     """
 
     file: int
-    numbers: npt.NDArray[np.int32]
+    numbers: Codes
     codes: Mapping[str, Codes]
     texts: Mapping[str, pa.StringArray]
-    unreadable: Mapping[str, npt.NDArray[np.bool_]]
-    rounded: Mapping[str, npt.NDArray[np.bool_]]
-    sums: npt.NDArray[np.int32]
+    unreadable: Mapping[str, Bits]
+    rounded: Mapping[str, Bits]
+    sums: Codes
 
     def __len__(self) -> int:
         return len(self.numbers)
 
 
 class Table:
-    """All records of a batch in source order. Positions count over all parts."""
+    """All records of a batch in source order. Rows count over all parts."""
 
     def __init__(self, words: Mapping[str, Words]) -> None:
         self.words = words
@@ -166,26 +163,26 @@ class Table:
         part = self.parts[at]
         return part.file, int(part.numbers[position - self.starts[at]])
 
-    def codes(self, key: str, rows: Positions | None = None) -> Codes:
+    def codes(self, key: str, rows: Rows | None = None) -> Codes:
         """The codes of a column, of all rows or of some (in ascending order); UNREADABLE where it is missing."""
         return self._gather(lambda part: part.codes.get(key, np.full(len(part), UNREADABLE, np.int32)), rows)
 
-    def _gather(self, of: Callable[[Part], Codes], rows: Positions | None) -> Codes:
+    def _gather(self, of: Callable[[Part], Codes], rows: Rows | None) -> Codes:
         if rows is None:
             pieces = [of(part) for part in self.parts]
         else:
             pieces = [of(part)[local] for part, local in self._split(rows)]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
 
-    def texts(self, key: str, rows: Positions) -> pa.StringArray:
+    def texts(self, key: str, rows: Rows) -> pa.StringArray:
         """The texts of some rows (in ascending order) of a text column; "" where it is missing."""
         pieces = [
-            part.texts[key].take(pa.array(local)) if key in part.texts else pa.array([""] * len(local), pa.string())
+            pick(part.texts[key], local) if key in part.texts else arrow.column([""] * len(local))
             for part, local in self._split(rows)
         ]
-        return pa.concat_arrays(pieces) if pieces else pa.array([], pa.string())
+        return pa.concat_arrays(pieces) if pieces else arrow.column([])
 
-    def _split(self, rows: Positions) -> Sequence[tuple[Part, Positions]]:
+    def _split(self, rows: Rows) -> Sequence[tuple[Part, Rows]]:
         edges = np.searchsorted(rows, self.starts)
         return [
             (part, rows[edges[at] : edges[at + 1]] - self.starts[at])

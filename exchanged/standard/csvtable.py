@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
+from exchanged.standard import arrow
+from exchanged.standard.arrow import Codes, content, pick
 from exchanged.standard.columns import DATES, FIRST_DATE, TEXTS, Part, Words
 from exchanged.standard.fields import FIELDS
-from exchanged.standard.kernels import content, date_texts
+from exchanged.standard.kernels import date_texts
+
+_csv = cast(Any, pyarrow.csv)
 
 _SPECIAL = re.compile('[",\r\n]')
 _SPECIAL_BYTES = np.isin(np.arange(256), list(b'",\r\n'))
-_OPTIONS = pyarrow.csv.WriteOptions(include_header=False, batch_size=16_384, eol="\r\n", quoting_style="none")
+_OPTIONS = _csv.WriteOptions(include_header=False, batch_size=16_384, eol="\r\n", quoting_style="none")
 
 HEADER = (",".join(field.name for field in FIELDS) + "\r\n").encode()
 
@@ -43,53 +46,47 @@ class Writer:
         """The lines of a part."""
         columns = [self._column(field.key, part) for field in FIELDS]
         if any(_is_special(part.texts[key]) for key in TEXTS if key in part.texts) or any(self._special.values()):
-            return _joined([_quoted(column) for column in columns])
+            return arrow.joined([_quoted(column) for column in columns], ",", "\r\n")
         table = pa.table(columns, names=[field.key for field in FIELDS])
         sink = pa.BufferOutputStream()
-        pyarrow.csv.write_csv(table, sink, _OPTIONS)
+        _csv.write_csv(table, sink, _OPTIONS)
         return sink.getvalue()
 
-    def _column(self, key: str, part: Part) -> pa.Array:
+    def _column(self, key: str, part: Part) -> Any:
         if key in part.texts:
             return part.texts[key]
         if key not in part.codes:
-            return pa.array([""]).take(pa.array(np.zeros(len(part), np.int32)))
+            return arrow.column([""] * len(part))
         if key in DATES:
             return self._date_column(key, part.codes[key])
-        return pa.DictionaryArray.from_arrays(pa.array(part.codes[key]), self._dictionary(key))
+        codes: Any = pa.array(part.codes[key])
+        return pa.DictionaryArray.from_arrays(codes, self._dictionary(key))
 
     def _dictionary(self, key: str) -> pa.StringArray:
         known = self._dictionaries.get(key)
         texts = self._words[key].texts
         if known is None or len(known) != len(texts):
-            known = self._dictionaries[key] = pa.array(texts, pa.string())
+            known = self._dictionaries[key] = arrow.column(texts)
             self._special[key] = any(map(_SPECIAL.search, texts))
         return known
 
-    def _date_column(self, key: str, codes: npt.NDArray[np.int32]) -> pa.StringArray:
+    def _date_column(self, key: str, codes: Codes) -> pa.StringArray:
         is_date = codes >= FIRST_DATE
         texts = date_texts(np.where(is_date, codes, 0))
         if is_date.all():
             return texts
-        words = self._dictionary(key).take(pa.array(codes[~is_date]))
-        return pc.replace_with_mask(texts, pa.array(~is_date), words)
+        return arrow.replaced(texts, ~is_date, pick(self._dictionary(key), codes[~is_date]))
 
 
 def _is_special(column: pa.StringArray) -> bool:
     return bool(_SPECIAL_BYTES[content(column)].any())
 
 
-def _quoted(column: pa.Array) -> pa.StringArray:
+def _quoted(column: Any) -> pa.StringArray:
     """The column as text with quotes where they are needed."""
-    texts = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+    texts = cast(pa.StringArray, column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column)
     if not _is_special(texts):
         return texts
-    needed = pc.match_substring_regex(texts, _SPECIAL.pattern)
-    values = [quoted(value) for value in texts.filter(needed).to_pylist()]
-    return pc.replace_with_mask(texts, needed, pa.array(values, pa.string()))
-
-
-def _joined(columns: list[pa.StringArray]) -> pa.Buffer:
-    last = pc.binary_join_element_wise(columns[-1], "", "\r\n")
-    lines = pc.binary_join_element_wise(*columns[:-1], last, ",")
-    return pa.py_buffer(np.ascontiguousarray(content(lines)))
+    needed = arrow.matches(texts, _SPECIAL.pattern)
+    values = [quoted(value) for value in arrow.texts(pick(texts, np.flatnonzero(needed)))]
+    return arrow.replaced(texts, needed, arrow.column(values))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from exchanged.batch import Facts, Finding, Severity
-from exchanged.standard.columns import Hits, Positions, Table
+from exchanged.standard.arrow import Rows
+from exchanged.standard.columns import Hits, Table
 from exchanged.standard.fields import BY_KEY, FIELDS
 from exchanged.standard.rules import RULES, severity
 
 SAMPLE = 20
 """So many findings of every rule are given with their place, where the limit has room for them."""
 
+_GRAVITY = (Severity.ERROR, Severity.HOLD, Severity.WARN)
 _ORDER = {field.key: field.order for field in FIELDS}
 
 
@@ -38,13 +38,13 @@ class Hitlist:
         self,
         rule: str,
         column: str | None,
-        rows: npt.NDArray[np.integer],
+        rows: Rows,
         facts: Facts | Callable[[int], Facts] | None = None,
         start: int = 0,
     ) -> None:
         """Note these rows (counted from `start`) for a rule, unless it is off."""
         if len(rows) and self.active(rule):
-            self.hits.append(Hits(rule, column, rows.astype(np.int64) + start, facts if facts is not None else {}))
+            self.hits.append(Hits(rule, column, rows + start, facts if facts is not None else {}))
 
     def counts(self) -> dict[str, int]:
         """How many findings each rule has, in the rules' order."""
@@ -53,7 +53,7 @@ class Hitlist:
             total[hits.rule] = total.get(hits.rule, 0) + len(hits.rows)
         return {rule: total[rule] for rule in RULES if rule in total}
 
-    def error_rows(self) -> Positions:
+    def error_rows(self) -> Rows:
         """The rows that have a finding which rejects them, each once."""
         wrong = [hits.rows for hits in self.hits if self.severity(hits.rule) is Severity.ERROR]
         return np.unique(np.concatenate(wrong)) if wrong else np.zeros(0, np.int64)
@@ -65,11 +65,10 @@ class Hitlist:
         which, nth, rows, ranks = self._flat()
         order = np.lexsort((ranks, rows))
         if 0 < limit < len(order):
-            order = np.sort(self._sample(which[order], limit))[:limit] if limit < len(order) else order
-            order = np.lexsort((ranks, rows))[order]
+            order = order[self._sample(which[order], limit)]
         return [(self.hits[which[at]], int(nth[at])) for at in order.tolist()]
 
-    def _flat(self) -> tuple[Positions, Positions, Positions, Positions]:
+    def _flat(self) -> tuple[Rows, Rows, Rows, Rows]:
         which = np.repeat(np.arange(len(self.hits)), [len(hits.rows) for hits in self.hits])
         nth = np.concatenate([np.arange(len(hits.rows)) for hits in self.hits])
         rows = np.concatenate([hits.rows for hits in self.hits])
@@ -78,17 +77,16 @@ class Hitlist:
         )
         return which, nth, rows, ranks
 
-    def _sample(self, which: Positions, limit: int) -> Positions:
-        """Places in row order: the first of every rule, then from the top until the limit is reached."""
-        rules = list(self.counts())
+    def _sample(self, which: Rows, limit: int) -> Rows:
+        """Which of the hits in row order: the first of every rule, graver rules before others, then from the top."""
+        rules = sorted(self.counts(), key=lambda rule: _GRAVITY.index(self.severity(rule)))
         rank = {rule: at for at, rule in enumerate(rules)}
         rule_of = np.array([rank[hits.rule] for hits in self.hits])[which]
         share = max(1, min(SAMPLE, limit // len(rules)))
-        first = [np.flatnonzero(rule_of == at)[:share] for at in range(len(rules))]
+        first = np.concatenate([np.flatnonzero(rule_of == at)[:share] for at in range(len(rules))])[:limit]
         taken = np.zeros(len(which), np.bool_)
-        taken[np.concatenate(first)[:limit]] = True
-        more = np.flatnonzero(~taken)[: limit - int(taken.sum())]
-        taken[more] = True
+        taken[first] = True
+        taken[np.flatnonzero(~taken)[: limit - len(first)]] = True
         return np.flatnonzero(taken)
 
 
@@ -99,8 +97,3 @@ def placed(
     file, row = table.place(int(hits.rows[nth]))
     column = BY_KEY[hits.column].name if hits.column else None
     return Finding(hits.rule, found(hits.rule), *files[file], row, column, hits.facts_of(nth))
-
-
-def first_of_each(findings: Sequence[Finding], limit: int) -> list[Finding]:
-    """The first findings up to a limit (0: all)."""
-    return list(islice(findings, limit or None))

@@ -6,14 +6,13 @@ from functools import cache
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from exchanged.batch import Facts
 from exchanged.standard import identity, verdicts
-from exchanged.standard.columns import Codes
+from exchanged.standard.arrow import Bits, Codes, Rows, characters, lengths, matches, pick, text_at
 from exchanged.standard.fields import BY_KEY
-from exchanged.standard.kernels import Bits, Days, Identities, identities, lengths, plain_numbers, rows_of_width
-from exchanged.standard.scope import Rows, Scope
+from exchanged.standard.kernels import Days, Identities, identities, plain_numbers, rows_of_width
+from exchanged.standard.scope import Scope
 from exchanged.standard.tables import rows as data_rows
 
 KEY = "id_number"
@@ -55,9 +54,9 @@ def _own(scope: Scope) -> Bits:
     scope.add("formula-error", KEY, broken)
     scope.add("number-precision", KEY, rounded & ~broken)
     scope.add("required", KEY, empty)
-    usable = ~(broken | rounded | empty)
+    usable: Bits = ~(broken | rounded | empty)
     rough = np.flatnonzero(usable & ~plain_numbers(column))
-    right = scope.judge(KEY, rough, lambda row: verdicts.number(column[row].as_py(), scope.hits.active, masks=True))
+    right = scope.judge(KEY, rough, lambda row: verdicts.number(text_at(column, row), scope.hits.active, masks=True))
     usable[rough[~right]] = False
     return usable
 
@@ -70,8 +69,7 @@ def _too_long(scope: Scope, usable: Bits, types: Codes) -> None:
     kept = (types[long] == 0) | np.isin(types[long], [int(kind) for kind in _FREE_FORM])
     long = long[kept]
     if len(long):
-        chars = np.asarray(pc.utf8_length(column.take(pa.array(long))))
-        long = long[chars > limit]
+        long = long[characters(pick(column, long)) > limit]
     scope.add("too-long", KEY, long, {"limit": limit})
     usable[long] = False
 
@@ -81,7 +79,7 @@ def _of_type(scope: Scope, kind: str, rows: Rows) -> None:
     good, eighteen, parts = _form(kind, column)
     if scope.hits.active("id-format"):
         wrong = np.flatnonzero(~good)
-        scope.add("id-format", KEY, rows[wrong], lambda nth: _hint(kind, column[int(wrong[nth])].as_py()))
+        scope.add("id-format", KEY, rows[wrong], lambda nth: _hint(kind, text_at(column, int(wrong[nth]))))
     right = good.copy()
     if parts is not None:
         _gb_11643(scope, kind, rows, eighteen, parts, right)
@@ -105,7 +103,7 @@ def _form(kind: str, column: pa.StringArray) -> tuple[Bits, Rows, Identities | N
     good[eighteen] = parts.form & _region_of_type(kind, parts.region)
     others = np.flatnonzero(lengths(column) != 18)
     if kind == "233" and len(others):
-        good[others] = _matches(kind, column.take(pa.array(others)))
+        good[others] = _matches(kind, pick(column, others))
     return good, eighteen, parts
 
 
@@ -114,7 +112,8 @@ def _region_of_type(kind: str, region: Days) -> Bits:
         return region >= 100_000
     if kind == "233":
         return region >= 900_000
-    return (region == 830_000) if kind == "238" else (region == 810_000) | (region == 820_000)
+    right: Bits = (region == 830_000) if kind == "238" else (region == 810_000) | (region == 820_000)
+    return right
 
 
 @cache
@@ -123,8 +122,7 @@ def _expression(kind: str) -> str:
 
 
 def _matches(kind: str, column: pa.StringArray) -> Bits:
-    found = pc.match_substring_regex(column, _expression(kind))
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
+    return matches(column, _expression(kind))
 
 
 def _gb_11643(scope: Scope, kind: str, rows: Rows, eighteen: Rows, parts: Identities, right: Bits) -> None:
@@ -148,7 +146,7 @@ def _gb_11643(scope: Scope, kind: str, rows: Rows, eighteen: Rows, parts: Identi
 def _fifteen(scope: Scope, rows: Rows, column: pa.StringArray, right: Bits) -> None:
     """The 15-character numbers of foreigners' residence cards, one by one: there are few."""
     for at in np.flatnonzero(right & (lengths(column) == 15)).tolist():
-        number, row = column[at].as_py(), rows[at : at + 1]
+        number, row = text_at(column, at), rows[at : at + 1]
         if identity.checksum_ok("233", number) is False and scope.hits.active("id-checksum"):
             scope.add("id-checksum", KEY, row)
             right[at] = False

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Bits = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
+from exchanged.standard.arrow import Bits, Bytes, Rows, content, from_bytes, lengths, matches, offsets, payload, pick
+
 Days = npt.NDArray[np.int32]
 Keys = npt.NDArray[np.uint64]
 
@@ -31,49 +30,21 @@ _THREES = np.uint64(0x3030303030303030)
 _SIXES = np.uint64(0x0606060606060606)
 
 
-def offsets(column: pa.StringArray) -> npt.NDArray[np.int32]:
-    """Where each value starts in `payload`, one more than there are rows."""
-    buffer = column.buffers()[1]
-    if buffer is None or len(column) == 0:
-        return np.zeros(1, np.int32)
-    return np.frombuffer(buffer, np.int32)[column.offset : column.offset + len(column) + 1]
-
-
-def payload(column: pa.StringArray) -> Bytes:
-    """The bytes of all values, as the column's buffer holds them."""
-    buffer = column.buffers()[2]
-    return np.zeros(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)
-
-
-def lengths(column: pa.StringArray) -> npt.NDArray[np.int32]:
-    """The length of every value in bytes."""
-    return np.diff(offsets(column))
-
-
-def filled(column: Any) -> pa.StringArray:
-    """The column as one string array in which null is "" (an array without nulls is given back as it is)."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    if column.type != pa.string():
-        column = column.cast(pa.string())
-    return column.fill_null("") if column.null_count else column
-
-
 def fixed(column: pa.StringArray, width: int) -> Bytes:
     """The values as a (rows, width) matrix of bytes; all of them must have that width."""
     start = offsets(column)
     return payload(column)[start[0] : start[-1]].reshape(len(column), width)
 
 
-def rows_of_width(column: pa.StringArray, width: int) -> tuple[npt.NDArray[np.intp], Bytes]:
+def rows_of_width(column: pa.StringArray, width: int) -> tuple[Rows, Bytes]:
     """The positions of the values of that many bytes, and those values as a matrix."""
     rows = np.flatnonzero(lengths(column) == width)
     if len(rows) == len(column):
         return rows, fixed(column, width)
-    return rows, fixed(column.take(pa.array(rows)), width)
+    return rows, fixed(pick(column, rows), width)
 
 
-def rows_holding(column: pa.StringArray, at: npt.NDArray[np.intp]) -> Bits:
+def rows_holding(column: pa.StringArray, at: Rows) -> Bits:
     """Which rows the byte positions `at` (counted from the first value's first byte) fall into."""
     hit = np.zeros(len(column), np.bool_)
     if len(at):
@@ -82,37 +53,26 @@ def rows_holding(column: pa.StringArray, at: npt.NDArray[np.intp]) -> Bits:
     return hit
 
 
-def content(column: pa.StringArray) -> Bytes:
-    """The bytes of exactly the rows of this column, in order."""
-    start = offsets(column)
-    return payload(column)[start[0] : start[-1]]
-
-
-def _table(allowed: bytes) -> Bits:
-    bad = np.ones(256, np.bool_)
-    bad[np.frombuffer(allowed, np.uint8)] = False
-    return bad
-
-
-_NOT_NUMBER = _table(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-# Lead bytes of U+4000-U+9FFF, the bytes that follow them, and the two bytes of U+00B7.
-_NOT_HAN = _table(bytes(range(0xE4, 0xEA)) + bytes(range(0x80, 0xC0)) + b"\xc2")
+def _outside(text: Bytes, first: int, last: int) -> Bits:
+    """Which bytes are not in a range. Bytes below it wrap round to large ones: one comparison serves for both ends."""
+    outside: Bits = (text - np.uint8(first)) > np.uint8(last - first)
+    return outside
 
 
 def plain_numbers(column: pa.StringArray) -> Bits:
     """Values of 1 to 18 ASCII digits and capitals: nothing to normalise, nothing illegal."""
-    size = lengths(column)
-    return (size > 0) & (size <= 18) & ~rows_holding(column, np.flatnonzero(_NOT_NUMBER[content(column)]))
+    size, text = lengths(column), content(column)
+    odd = _outside(text, 48, 57) & _outside(text, 65, 90)
+    return (size > 0) & (size <= 18) & ~rows_holding(column, np.flatnonzero(odd))
 
 
-def _odd_bytes(text: Bytes) -> npt.NDArray[np.intp]:
+def _odd_bytes(text: Bytes) -> Rows:
     """Where bytes stand that no run of U+4E00-U+9FA5 has; U+00B7 counts as odd too."""
-    odd = _NOT_HAN[text]
+    odd = _outside(text, 0x80, 0xBF) & _outside(text, 0xE4, 0xE9)
     if len(text) < 3:
-        return np.flatnonzero(odd | (text == 0xC2))
+        return np.flatnonzero(odd)
     lead, follow = text[:-1], text[1:]
     odd[:-1] |= (lead == 0xE4) & (follow < 0xB8)
-    odd |= text == 0xC2
     late = np.flatnonzero((lead == 0xE9) & (follow >= 0xBE))
     late = late[(text[late + 1] > 0xBE) | (text[np.minimum(late + 2, len(text) - 1)] > 0xA5)]
     return np.concatenate([np.flatnonzero(odd), late])
@@ -126,16 +86,13 @@ def plain_names(column: pa.StringArray) -> Bits:
     again = np.flatnonzero(plain & odd)
     plain &= ~odd
     if len(again):
-        plain[again] = _dotted(column.take(pa.array(again)))
+        plain[again] = _dotted(pick(column, again))
     return plain
 
 
 def _dotted(names: pa.StringArray) -> Bits:
-    import pyarrow.compute as pc
-
     han = r"[\x{4E00}-\x{9FA5}]"
-    found = pc.match_substring_regex(names, rf"\A{han}{{2,}}(·{han}{{2,}})*\z")
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
+    return matches(names, rf"\A{han}{{2,}}(·{han}{{2,}})*\z")
 
 
 def iso_dates(column: pa.StringArray) -> Days:
@@ -143,10 +100,9 @@ def iso_dates(column: pa.StringArray) -> Days:
     out = np.zeros(len(column), np.int32)
     rows, matrix = rows_of_width(column, 10)
     for start in range(0, len(rows), BLOCK):
-        digit = np.ascontiguousarray(matrix[start : start + BLOCK].T)
-        dashed = (digit[4] == 45) & (digit[7] == 45)
-        digit -= np.uint8(48)
-        place = digit[[0, 1, 2, 3, 5, 6, 8, 9]]
+        char = np.ascontiguousarray(matrix[start : start + BLOCK].T)
+        dashed = (char[4] == 45) & (char[7] == 45)
+        place = char[[0, 1, 2, 3, 5, 6, 8, 9]] - np.uint8(48)
         out[rows[start : start + BLOCK]] = np.where(dashed & (place <= 9).all(axis=0), _day(place), 0)
     return out
 
@@ -168,7 +124,8 @@ def real_days(year: Days, month: Days, day: Days) -> Bits:
     """Which triples are days of the Gregorian calendar."""
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     last = _LAST_DAY[np.clip(month, 0, 15)] + ((month == 2) & leap)
-    return (day >= 1) & (day <= last)
+    real: Bits = (day >= 1) & (day <= last)
+    return real
 
 
 def date_texts(days: Days) -> pa.StringArray:
@@ -182,8 +139,8 @@ def date_texts(days: Days) -> pa.StringArray:
     width = np.where(empty, 0, 10)
     start = np.zeros(len(days) + 1, np.int32)
     np.cumsum(width, out=start[1:])
-    kept = out if not empty.any() else out[~empty]
-    return pa.StringArray.from_buffers(len(days), pa.py_buffer(start), pa.py_buffer(np.ascontiguousarray(kept)))
+    kept: Bytes = out if not empty.any() else out[~empty]
+    return from_bytes(start, kept)
 
 
 def sixteen_digits(column: pa.StringArray) -> tuple[Bits, Keys]:
@@ -200,7 +157,8 @@ def sixteen_digits(column: pa.StringArray) -> tuple[Bits, Keys]:
 
 
 def _digits(word: Keys) -> Bits:
-    return ((word & _HIGH) == _THREES) & (((word + _SIXES) & _HIGH) == _THREES)
+    good: Bits = ((word & _HIGH) == _THREES) & (((word + _SIXES) & _HIGH) == _THREES)
+    return good
 
 
 def _pack(word: Keys) -> Keys:
@@ -264,7 +222,7 @@ def _identities(char: Bytes, out: Identities, part: slice) -> None:
 
 
 def _number(places: Bytes) -> Days:
-    out = places[0].astype(np.int32)
+    out: Days = places[0].astype(np.int32)
     for place in places[1:]:
         out *= 10
         out += place
@@ -275,7 +233,7 @@ def hashes(column: pa.StringArray) -> Keys:
     """A 64-bit hash of every value, good enough to find candidates for equality and for nothing else."""
     out = np.zeros(len(column), np.uint64)
     for rows, matrix in by_width(column):
-        state = np.full(len(rows), matrix.shape[1] + 1, np.uint64)
+        state = np.full(len(rows), matrix.shape[1], np.uint64)
         for word in _words(matrix):
             state = (state ^ word) * np.uint64(0x9E3779B97F4A7C15)
             state ^= state >> np.uint64(29)
@@ -283,7 +241,7 @@ def hashes(column: pa.StringArray) -> Keys:
     return out
 
 
-def by_width(column: pa.StringArray) -> Iterator[tuple[npt.NDArray[np.intp], Bytes]]:
+def by_width(column: pa.StringArray) -> Iterator[tuple[Rows, Bytes]]:
     """The column parted by the width of its values: positions and matrix for every width but 0."""
     for width in np.unique(lengths(column)).tolist():
         if width:
@@ -291,9 +249,12 @@ def by_width(column: pa.StringArray) -> Iterator[tuple[npt.NDArray[np.intp], Byt
 
 
 def _words(matrix: Bytes) -> Iterator[Keys]:
-    """The bytes of each row, eight at a time, the last ones padded with zeros."""
+    """The bytes of each row, eight at a time; the last eight overlap those before them."""
     n, width = matrix.shape
-    for start in range(0, width, 8):
-        piece = np.zeros((n, 8), np.uint8)
-        piece[:, : min(8, width - start)] = matrix[:, start : start + 8]
-        yield piece.view("<u8")[:, 0]
+    if width < 8:
+        padded = np.zeros((n, 8), np.uint8)
+        padded[:, :width] = matrix
+        yield padded.view("<u8")[:, 0]
+        return
+    for start in (*range(0, width - 8, 8), width - 8):
+        yield np.ndarray((n,), "<u8", matrix, start, (width,))

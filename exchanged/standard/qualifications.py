@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
 import numpy as np
-import numpy.typing as npt
 
 from exchanged.batch import Facts
+from exchanged.standard.arrow import Rows
 from exchanged.standard.catalogue import LEAVING_FROM, Catalogue
 from exchanged.standard.columns import FIRST_DATE, Words
-from exchanged.standard.scope import Rows, Scope
+from exchanged.standard.scope import Scope
 
 _RULES = ("not-in-catalogue", "catalogue-leaving")
 
@@ -60,12 +60,12 @@ class Offers:
         name, time = divmod(pair, len(self._days))
         return self._names.texts[name], self._days[time]
 
-    def _note(self, scope: Scope, rule: str, rows: Rows, pairs: npt.NDArray[np.int64], which: list[int]) -> None:
+    def _note(self, scope: Scope, rule: str, rows: Rows, pairs: Rows, which: list[int]) -> None:
         if which:
             hit = np.flatnonzero(np.isin(pairs, which))
             scope.add(rule, "qualification", rows[hit], self._facts(rule, pairs[hit]))
 
-    def _facts(self, rule: str, pairs: npt.NDArray[np.int64]) -> Callable[[int], Facts]:
+    def _facts(self, rule: str, pairs: Rows) -> Callable[[int], Facts]:
         return lambda nth: self._proposal(int(pairs[nth])) if rule == "not-in-catalogue" else {}
 
     def _proposal(self, pair: int) -> Facts:
@@ -91,7 +91,7 @@ def _turns(catalogue: Catalogue) -> list[str]:
     return sorted({entry.start for entry in entries} | {day.isoformat() for day in ends} | {LEAVING_FROM})
 
 
-def _present(pairs: npt.NDArray[np.int64], size: int) -> list[int]:
+def _present(pairs: Rows, size: int) -> list[int]:
     if size <= 1 << 20:
         seen = np.zeros(size, np.bool_)
         seen[pairs] = True

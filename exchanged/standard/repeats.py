@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from exchanged.standard.columns import CODED, TEXTS, Positions, Table
+from exchanged.standard.arrow import Bits, Rows, encoded
+from exchanged.standard.columns import CODED, TEXTS, Table
 from exchanged.standard.fields import BY_KEY
 from exchanged.standard.findings import Hitlist
-from exchanged.standard.kernels import Bits, Keys, hashes
+from exchanged.standard.kernels import Keys, hashes
 from exchanged.standard.scope import Scope
 
 Groups = npt.NDArray[np.int64]
@@ -26,7 +27,7 @@ _KEPT = ("name", "birth_date", "gender", "certificate_number", "id_number", "qua
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What comparing needs of a part: keys of the certificate numbers, hashes of the ID numbers, which cells are right."""
+    """What comparing needs of a part: keys of certificate numbers, hashes of ID numbers, which cells are right."""
 
     certificates: Keys
     people: Keys
@@ -68,11 +69,11 @@ class Repeats:
             self._conflicts(rows, person)
             self._awards(rows, person, twice)
 
-    def _ok(self, key: str, rows: Positions | None = None) -> Bits:
+    def _ok(self, key: str, rows: Rows | None = None) -> Bits:
         whole = np.concatenate([seen.ok[key] for seen in self._seen])
         return whole if rows is None else whole[rows]
 
-    def _same_certificate(self, rows: Positions) -> Positions:
+    def _same_certificate(self, rows: Rows) -> Rows:
         """Note duplicates among the candidates, and give the rows noted."""
         if not len(rows):
             return rows
@@ -85,12 +86,12 @@ class Repeats:
         self._note("duplicate-certificate", "certificate_number", rows, other, number)
         return rows[same | other]
 
-    def _column(self, key: str, rows: Positions) -> Groups:
+    def _column(self, key: str, rows: Rows) -> Groups:
         if key in TEXTS:
             return _groups(self._table.texts(key, rows))
         return self._table.codes(key, rows).astype(np.int64)
 
-    def _conflicts(self, rows: Positions, person: Groups) -> None:
+    def _conflicts(self, rows: Rows, person: Groups) -> None:
         """Note rows whose name, birth date or gender is not that of the person's first row which has it right."""
         noted = np.zeros(len(rows), np.bool_)
         for key in ("name", "birth_date", "gender"):
@@ -103,18 +104,18 @@ class Repeats:
             noted[at] = True
             self._point("id-conflict", "id_number", rows[at], rows[kept[first[differs]]], {"field": BY_KEY[key].name})
 
-    def _awards(self, rows: Positions, person: Groups, twice: Positions) -> None:
+    def _awards(self, rows: Rows, person: Groups, twice: Rows) -> None:
         fields = ("qualification", "direction", "level")
-        right = np.logical_and.reduce([self._ok(key, rows) for key in fields]) & ~np.isin(rows, twice)
+        right = np.logical_and.reduce([self._ok(key, rows) for key in fields])
         rows, person = rows[right], person[right]
         award = _combined([person, *(self._column(key, rows) for key in fields)])
-        self._note("same-award-twice", "id_number", rows, _later(award), award)
+        self._note("same-award-twice", "id_number", rows, _later(award) & ~np.isin(rows, twice), award)
 
-    def _note(self, rule: str, column: str | None, rows: Positions, which: Bits, group: Groups) -> None:
+    def _note(self, rule: str, column: str | None, rows: Rows, which: Bits, group: Groups) -> None:
         at = np.flatnonzero(which)
         self._point(rule, column, rows[at], rows[_first(group)[at]], {})
 
-    def _point(self, rule: str, column: str | None, rows: Positions, firsts: Positions, facts: dict[str, str]) -> None:
+    def _point(self, rule: str, column: str | None, rows: Rows, firsts: Rows, facts: dict[str, str]) -> None:
         """Note rows, each with the place of the earlier row."""
 
         def with_first(nth: int) -> dict[str, str | int]:
@@ -131,16 +132,16 @@ def _hashes(scope: Scope, key: str) -> Keys:
     return np.zeros(len(scope.part), np.uint64)
 
 
-def _repeated(keys: Keys) -> Positions:
+def _repeated(keys: Keys) -> Rows:
     """The positions of all keys that stand more than once."""
-    ordered = np.sort(keys)
+    ordered: Keys = np.sort(keys)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     return np.flatnonzero(np.isin(keys, twice)) if len(twice) else np.zeros(0, np.int64)
 
 
 def _groups(texts: pa.StringArray) -> Groups:
     """Equal texts, equal numbers."""
-    return np.asarray(texts.dictionary_encode().indices.to_numpy(), np.int64)
+    return encoded(texts)[1].astype(np.int64)
 
 
 def _combined(columns: Sequence[Groups]) -> Groups:
@@ -161,4 +162,5 @@ def _first(group: Groups) -> Groups:
 
 def _later(group: Groups) -> Bits:
     """Which places have an earlier one with the same number."""
-    return _first(group) != np.arange(len(group))
+    later: Bits = _first(group) != np.arange(len(group))
+    return later

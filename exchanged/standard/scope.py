@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from exchanged.batch import Facts
-from exchanged.standard.columns import Codes, Part
+from exchanged.standard.arrow import Bits, Codes, Rows, pick
+from exchanged.standard.columns import Part
 from exchanged.standard.findings import Hitlist
-from exchanged.standard.kernels import Bits
 from exchanged.standard.verdicts import Verdict
-
-Rows = npt.NDArray[np.intp]
 
 
 @dataclass(slots=True)
@@ -40,7 +38,7 @@ class Scope:
         self, rule: str, column: str, where: Bits | Rows, facts: Facts | Callable[[int], Facts] | None = None
     ) -> None:
         """Note a rule for rows given as bits or as positions in the part."""
-        rows = np.flatnonzero(where) if where.dtype == np.bool_ else where
+        rows = np.flatnonzero(where) if where.dtype == np.bool_ else cast(Rows, where)
         self.hits.add(rule, column, rows, facts, self.start)
 
     def judge(self, column: str, rows: Rows, verdict_of: Callable[[int], Verdict]) -> Bits:
@@ -56,11 +54,10 @@ class Scope:
                 by_rule.setdefault(rule, []).append((row, facts))
         for rule, found in by_rule.items():
             self.add(
-                rule, column, np.array([row for row, _ in found], np.intp), [facts for _, facts in found].__getitem__
+                rule, column, np.array([row for row, _ in found], np.int64), [facts for _, facts in found].__getitem__
             )
         return right
 
     def some(self, key: str, rows: Rows) -> pa.StringArray:
         """Some texts of a text column."""
-        column = self.part.texts[key]
-        return column if len(rows) == len(column) else column.take(pa.array(rows))
+        return pick(self.part.texts[key], rows)

@@ -69,7 +69,7 @@ def name(value: str, id_type: str | None, active: Active) -> Verdict:
 
 
 def number(value: str, active: Active, *, masks: bool = False) -> Verdict:
-    """What is wrong with any number of a certificate or document before its form is looked at; `masks`: it may be masked."""
+    """What is wrong with a number whatever its form; `masks`: it may be masked."""
     if not value:
         return Verdict("required")
     if masks and active("name-masked") and names.masked(value):

@@ -40,7 +40,10 @@ def status_page(status: Found, language: str) -> Page:
     page.pairs(
         [
             (text("status.last_delivery", language), _moment(status.get("last_delivery")) or _never(language)),
-            (text("status.window", language), status.get("next_window") or _never(language)),
+            (
+                text("status.window", language),
+                status.get("next_window") or (text("status.no_window", language), "dim"),
+            ),
         ]
     )
     _deadlines(page, status, language)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from exchanged.messages import text
@@ -21,7 +21,7 @@ def check_page(result: Found, language: str) -> Page:
     for file in result["files"]:
         page.line((file["name"], "bold"), (_where(file, language), "dim"))
     _verdict(page, result, language)
-    _findings(page, result["findings"], result["summary"], language)
+    _findings(page, result, len(result["files"]) > 1, language)
     if result["verdict"] == "valid":
         _counts(page, result, language)
     return page
@@ -33,7 +33,7 @@ def scan_page(result: Found, language: str) -> Page:
     pages = text("check.pages", language, n=result["pages"]) if result.get("pages") else ""
     page.line((str(result.get("name") or result.get("file") or ""), "bold"), (f"  {pages}", "dim"))
     _verdict(page, result, language)
-    _findings(page, result["findings"], result["summary"], language)
+    _findings(page, result, False, language)
     return page
 
 
@@ -54,7 +54,8 @@ def _verdict(page: Page, result: Found, language: str) -> None:
         page.line(("✗ ", "bold red"), (text("check.invalid", language), "bold red"), tail)
 
 
-def _findings(page: Page, findings: Sequence[Found], summary: Found, language: str) -> None:
+def _findings(page: Page, result: Found, files: bool, language: str) -> None:
+    findings, summary = result["findings"], result["summary"]
     by_rule: dict[tuple[str, str], list[Found]] = {}
     for finding in findings:
         by_rule.setdefault((finding["severity"], finding["rule"]), []).append(finding)
@@ -63,14 +64,15 @@ def _findings(page: Page, findings: Sequence[Found], summary: Found, language: s
         if rules:
             page.heading(text(f"check.{severity}_heading", language))
         for rule in rules:
-            _rule(page, severity, rule, by_rule[severity, rule], summary, language)
+            _rule(page, by_rule[severity, rule], summary, files, language)
     shown, total = len(findings), sum(summary.get(level, 0) for level in MARKS)
     if shown < total:
         page.blank()
         page.line((text("check.limited", language, shown=f"{shown:,}", total=f"{total:,}"), "dim"))
 
 
-def _rule(page: Page, severity: str, rule: str, found: list[Found], summary: Found, language: str) -> None:
+def _rule(page: Page, found: list[Found], summary: Found, files: bool, language: str) -> None:
+    rule, severity = found[0]["rule"], found[0]["severity"]
     count = summary.get("by_rule", {}).get(rule, len(found))
     title = text(f"rule.{rule}", language)
     page.line(
@@ -80,7 +82,7 @@ def _rule(page: Page, severity: str, rule: str, found: list[Found], summary: Fou
         (f"  {text('check.places', language, n=f'{count:,}')}", STYLES[severity]),
         indent=2,
     )
-    rows = _places(found, title, len({one.get("file") for one in found}) > 1, language)
+    rows = _places(found, title, files, language)
     page.table(rows[:PLACES], indent=6)
     listed = sum(size for _, size in _merged(found)[:PLACES])
     if count > listed:
@@ -93,11 +95,15 @@ def _places(found: list[Found], title: str, files: bool, language: str) -> list[
         row: list[Span] = [(str(file or ""), "dim")] if files else []
         row.append(_rows(numbers, language))
         row.append((column or "", "cyan"))
-        if message != title:
-            row.append(message)
+        row.append(_beside(message, title))
         if any(span if isinstance(span, str) else span[0] for span in row):
             rows.append(row)
     return rows
+
+
+def _beside(message: str, title: str) -> str:
+    """What a message says more than the title above it."""
+    return message.removeprefix(title).lstrip("，；：,;: ").strip()
 
 
 def _merged(found: list[Found]) -> list[tuple[tuple[Any, str | None, str, list[int]], int]]:

@@ -6,10 +6,11 @@ Everything shown passes `clean`, so no file name can move the cursor, hide a lin
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
+
+from exchanged.messages import width
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -90,15 +91,6 @@ def clean(text: str) -> str:
 
 def _escaped(char: str) -> str:
     return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode()
-
-
-def width(text: str) -> int:
-    """Columns that a text takes on a terminal; Chinese characters take two."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
 
 
 def _text(span: Span) -> str:

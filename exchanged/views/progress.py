@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ PATIENCE = 0.7  # seconds before a bar appears
 
 
 class Progress:
-    """Called with how much is done so far, in the unit of `total` (None: not known beforehand)."""
+    """Called with how many rows are done so far. `said` makes words of that number."""
 
-    def __init__(self, label: str, total: int | None = None, *, on: bool = True) -> None:
-        self._label, self._total = label, total
+    def __init__(self, label: str, said: Callable[[int], str], *, on: bool = True) -> None:
+        self._label, self._said = label, said
         self._on = on and sys.stderr.isatty()
         self._start = time.monotonic()
         self._bar: tuple[Bar, TaskID] | None = None
@@ -35,20 +36,20 @@ class Progress:
             return
         self._bar = self._bar or self._begin()
         bar, task = self._bar
-        bar.update(task, completed=done)
+        bar.update(task, completed=done, count=self._said(done))
 
     def _begin(self) -> tuple[Bar, TaskID]:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
         )
         bar = Bar(*columns, console=Console(stderr=True, highlight=False), transient=True)
         bar.start()
-        return bar, bar.add_task(self._label, total=self._total)
+        return bar, bar.add_task(self._label, total=None, count="")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from exchanged.messages import advice, size, text
+from exchanged.messages import advice, size, text, width
 from exchanged.views.page import Page, Span
 
 MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
@@ -34,16 +35,13 @@ def doctor_document(lines: Sequence[Found], language: str) -> dict[str, Any]:
 def doctor_page(document: Found, language: str) -> Page:
     """`document` is exchanged-doctor/1."""
     page = Page()
+    names = max((width(line["name"]) for line in document["lines"]), default=0)
     for line in document["lines"]:
-        page.line(
-            MARKS[line["level"]],
-            "  ",
-            (line["name"], "bold"),
-            "  ",
-            line["message"],
-        )
+        mark, style = MARKS[line["level"]]
+        name = line["name"] + " " * (names - width(line["name"]))
+        page.line((f"{mark}  ", style), (name, "bold"), "  ", line["message"])
         if line["advice"]:
-            page.line(f"→ {line['advice']}", indent=6)
+            page.line(f"→ {line['advice']}", indent=names + 5)
     counts = document["summary"]
     page.blank()
     whole = counts["fail"] + counts["warn"] == 0
@@ -138,6 +136,6 @@ def _section(page: Page, name: str, rows: Sequence[Found], keys: Sequence[str], 
 
 
 def _edition(edition: Any) -> list[Span]:
-    if isinstance(edition, Mapping):
-        return [str(value) for value in edition.values() if value is not None]
-    return [str(edition)] if isinstance(edition, str) else [str(value) for value in edition]
+    """An edition: name, first day, last day (open: …), entries."""
+    values = asdict(edition).values() if is_dataclass(edition) else edition.values()  # type: ignore[arg-type]
+    return ["…" if value is None else str(value) for value in values]

@@ -9,8 +9,10 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,11 +61,18 @@ def surroundings(args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | No
     return {"fds": links, "environ": dict(os.environ), "limits": limits}, b""
 
 
-def fault(args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress) -> Result:
-    from exchanged import batch
+def threads(args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress) -> Result:
+    with ThreadPoolExecutor(4) as pool:
+        return {"sum": sum(pool.map(abs, range(1000)))}, b""
 
-    batch.Severity(SECRET)
-    return {}, b""
+
+def check(args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress) -> Result:
+    """The real check, and which modules it had to load."""
+    from exchanged import jobs
+
+    before = set(sys.modules)
+    value, _ = jobs.check(args, files, out, progress)
+    return {"rows": value["rows"], "loaded": sorted(set(sys.modules) - before)}, b""
 
 
 def fault_of_ours(args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress) -> Result:
@@ -135,7 +144,7 @@ _DEEDS: dict[str, Callable[[], object]] = {
     "ignore the alarm": _ignore_the_alarm,
     "abort": os.abort,
     "fault": lambda: ctypes.string_at(0),
-    "be killed": lambda: os._exit(137),
+    "leave with a status": lambda: os._exit(137),
     "panic": lambda: _raise(Panic(SECRET)),
     "leave": lambda: os._exit(0),
     "complain": lambda: _raise(ValueError(SECRET)),
@@ -144,5 +153,5 @@ _DEEDS: dict[str, Callable[[], object]] = {
 }
 JOBS = {
     name: f"tests.support.jobs:{name}"
-    for name in ("echo", "misbehave", "sleep", "probe", "surroundings", "fault", "fault_of_ours")
+    for name in ("echo", "misbehave", "sleep", "probe", "surroundings", "threads", "check", "fault_of_ours")
 }

@@ -34,7 +34,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 StrictModes no
-UsePAM no
+UsePAM {pam}
 UseDNS no
 LogLevel VERBOSE
 MaxStartups 100
@@ -87,7 +87,14 @@ class Sshd:
     def start(self) -> Sshd:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        text = CONFIG.format(port=self.port, folder=self.folder, kind=self.kind, options=self.options, extra=self.extra)
+        text = CONFIG.format(
+            pam="no" if os.geteuid() == 0 else "yes",
+            port=self.port,
+            folder=self.folder,
+            kind=self.kind,
+            options=self.options,
+            extra=self.extra,
+        )
         (self.folder / "config").write_text(text)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -1,0 +1,178 @@
+"""What the clerk gets: a page that needs nothing else, JSON that keeps the contract, a slip that can be filed."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from exchanged import report
+from exchanged.batch import Finding, Severity
+from exchanged.report import document
+
+CHECKED: dict[str, Any] = {
+    "rows": 200,
+    "digest": "sha256:" + "ab" * 32,
+    "bytes": 1000,
+    "files": [{"name": "一月.xlsx", "sheet": "Sheet1", "header_row": 2, "rows": 200, "extra": 1}],
+    "counts": [{"qualification": "社会体育指导员", "direction": "游泳", "level": "4", "count": 200}],
+    "findings": [
+        {"rule": "id-checksum", "severity": "error", "file": "一月.xlsx", "sheet": "Sheet1", "row": 17,
+         "column": "证件号码", "facts": {}},
+        {"rule": "required", "severity": "error", "file": "一月.xlsx", "sheet": "Sheet1", "row": 4,
+         "column": "性别", "facts": {}},
+        {"rule": "deadline-near", "severity": "warn", "file": "一月.xlsx", "sheet": "Sheet1", "row": 4,
+         "column": "发证日期", "facts": {"days": 27}},
+    ],
+    "summary": {"error": 2, "hold": 0, "warn": 1, "by_rule": {"id-checksum": 1, "required": 1, "deadline-near": 1}},
+}  # fmt: skip
+
+SLIP: dict[str, Any] = {
+    "batch": "jx-20261123-0a1b2c3d4e",
+    "title": "一月",
+    "unit": "某某省职业技能鉴定指导中心",
+    "data_type": "新增",
+    "state": "closed",
+    "claimed": "2026-11-23T10:00:00.123+08:00",
+    "sealed": "2026-11-23T10:00:01.000+08:00",
+    "delivered": "2026-11-23T10:00:02.000+08:00",
+    "rows": 200,
+    "counts": CHECKED["counts"],
+    "digest": CHECKED["digest"],
+    "package": {"bytes": 64_000, "sha256": "cd" * 32},
+    "signer": "A" * 40,
+    "recipients": ["B" * 40],
+    "delivery": {
+        "host": "127.0.0.1",
+        "port": 22,
+        "remote": "/inbox/x.pgp",
+        "method": "readback",
+        "host_key": "SHA256:x",
+    },
+    "warnings": {"deadline-near": 3},
+}
+
+
+class Page(HTMLParser):
+    """Which tags and addresses a page holds, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def rejected(result: dict[str, Any] = CHECKED, findings: tuple[Finding, ...] = ()) -> tuple[Page, dict[str, Any]]:
+    files = report.reports("jx-1", "一月", result, findings, "zh")
+    assert set(files) == {"report.html", "report.json"}
+    return Page(files["report.html"].decode()), json.loads(files["report.json"])
+
+
+def test_the_json_of_a_check_has_the_keys_of_the_contract_in_order() -> None:
+    said = report.check_document(CHECKED, "zh")
+    assert list(said) == ["format", "verdict", "rows", "digest", "files", "counts", "findings", "summary"]
+    assert said["format"] == "exchanged-check/1" and said["verdict"] == "invalid"
+    assert list(said["files"][0]) == ["name", "sheet", "header_row", "rows"]
+    assert said["findings"][0] == {
+        "rule": "id-checksum", "severity": "error", "file": "一月.xlsx", "sheet": "Sheet1", "row": 17,
+        "column": "证件号码", "message": "身份证校验码错误",
+    }  # fmt: skip
+    assert said["summary"] == {"error": 2, "warn": 1, "by_rule": CHECKED["summary"]["by_rule"]}
+
+
+def test_a_check_without_errors_is_valid_whatever_its_warnings() -> None:
+    summary = {"error": 0, "hold": 1, "warn": 5, "by_rule": {}}
+    said = report.check_document({**CHECKED, "summary": summary}, "en")
+    assert said["verdict"] == "valid" and said["summary"]["hold"] == 1
+
+
+def test_a_finding_that_points_at_another_file_names_it() -> None:
+    twice = {**CHECKED["findings"][0], "rule": "duplicate-certificate", "facts": {"first": 3, "first_file": 1}}
+    said = report.check_document({**CHECKED, "findings": [twice]}, "zh")
+    assert said["findings"][0]["message"] == "批内证书编号重复，与“一月.xlsx”第 3 行相同"
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_no_script() -> None:
+    page, _ = rejected()
+    assert not page.tags & {"script", "link", "img", "iframe", "object", "form"}
+    assert page.addresses == []
+
+
+def test_the_page_says_first_what_to_do_then_lists_by_rule_and_row() -> None:
+    page, _ = rejected()
+    order = [page.text.index(word) for word in ("先做这几件事", "按问题分类", "逐行清单")]
+    assert order == sorted(order)
+    assert "按证件原件逐位核对" in page.text
+    rows = page.text[page.text.index("逐行清单") :]
+    assert rows.index("性别") < rows.index("证件号码")
+
+
+def test_names_of_files_cannot_become_part_of_the_page() -> None:
+    evil = {**CHECKED, "files": [{**CHECKED["files"][0], "name": "<script>alert(1)</script>.xlsx"}]}
+    page, said = rejected(evil)
+    assert "script" not in page.tags and "alert(1)" in page.text
+    assert said["files"][0]["name"] == "<script>alert(1)</script>.xlsx"
+
+
+def test_a_name_that_is_no_utf8_can_still_be_reported() -> None:
+    odd = {**CHECKED, "files": [{**CHECKED["files"][0], "name": "\udcff.xlsx"}]}
+    page, said = rejected(odd)
+    assert "\\udcff" in page.text and said["files"][0]["name"] == "\udcff.xlsx"
+
+
+def test_findings_that_no_check_made_are_reported_too() -> None:
+    result = {"rows": 3, "digest": None, "files": [], "counts": [], "summary": {"error": 1, "by_rule": {}}}
+    finding = Finding("confirmation-resolution", Severity.ERROR, "一月.pdf", facts={"page": 2, "dpi": 100})
+    page, said = rejected(result, (finding,))
+    assert said["findings"][0]["message"] == "第 2 页扫描分辨率低于150dpi（100 dpi）"
+    assert "100 dpi" in page.text
+
+
+def test_a_long_report_stays_a_page_that_can_be_read() -> None:
+    many = [{**CHECKED["findings"][0], "row": row} for row in range(2, 6000)]
+    summary = {"error": 5998, "warn": 0, "by_rule": {"id-checksum": 5998}}
+    page, said = rejected({**CHECKED, "findings": many, "summary": summary})
+    assert len(said["findings"]) == 5998
+    assert "5,998" in page.text and len(page.text) < 300_000
+
+
+def test_the_scan_document_applies_the_configured_severity() -> None:
+    result = {"pages": 1, "findings": [{"rule": "confirmation-resolution", "facts": {"page": 1, "dpi": 90}}]}
+    assert document.scan("a.pdf", result, {}, "zh")["verdict"] == "invalid"
+    assert document.scan("a.pdf", result, {"confirmation-resolution": "warn"}, "zh")["verdict"] == "valid"
+    assert document.scan("a.pdf", result, {"confirmation-resolution": "off"}, "zh")["findings"] == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_slip_has_everything_that_proves_the_report(language: str) -> None:
+    files = report.slips(SLIP, language)
+    text = files["txt"].decode()
+    for part in (SLIP["batch"], SLIP["title"], SLIP["digest"], "cd" * 32, "A" * 40, "B" * 40, "SHA256:x", "200"):
+        assert part in text
+    assert json.loads(files["json"])["format"] == "exchanged-slip/1"
+    assert "{" not in text and "None" not in text
+
+
+def test_delivered_is_never_said_as_accepted() -> None:
+    text = report.slips(SLIP)["txt"].decode()
+    assert "尚未收到对方的签名回执" in text
+    assert re.search(r"^回执：已受理", text, re.M) is None
+    receipt = {**SLIP, "receipt": {"status": "accepted", "received": "2026-11-23T12:00:00+08:00"}}
+    assert "回执：已受理" in report.slips(receipt)["txt"].decode()
+
+
+def test_a_title_with_line_breaks_cannot_forge_a_line_of_the_slip() -> None:
+    text = report.slips({**SLIP, "title": "一月\n回执：已受理"})["txt"].decode()
+    assert re.search(r"^回执：已受理", text, re.M) is None
