@@ -269,7 +269,7 @@ def _hashed(part: Part, lines: pa.Buffer) -> bytes:
     """`INDEX` records of a part. No value holds a line end, so the lines part at CRLF."""
     records = lines.to_pybytes().split(b"\r\n")
     texts = part.texts.get("certificate_number")
-    numbers = arrow.texts(texts) if texts is not None else [""] * len(part)
+    numbers = arrow.texts(texts.column) if texts is not None else [""] * len(part)
     sha256 = hashlib.sha256
     return b"".join(
         INDEX.pack(row, part.file, sha256(number.encode()).digest(), sha256(line).digest())

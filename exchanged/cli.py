@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,6 +22,15 @@ from exchanged.commands.status import BROKEN_PIPE, INTERRUPTED, TERMINATED, USAG
 from exchanged.messages import text
 
 CONFIG_FILE = "/etc/exchanged/exchanged.yaml"
+
+
+COMPLAINTS = {
+    "cli.no_command": r"argument \S+: invalid choice: (?P<word>.*) \(choose from .*\)",
+    "cli.lacking": r"the following arguments are required: (?P<words>.*)",
+    "cli.unrecognised": r"unrecognized arguments: (?P<words>.*)",
+    "cli.no_value": r"argument (?P<word>.*): expected .*argument",
+    "cli.bad_value": r"argument (?P<word>.*): invalid .* value: (?P<value>.*)",
+}
 
 
 class Terminated(BaseException):
@@ -135,7 +145,8 @@ class Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         from importlib.metadata import version
 
-        parser.exit(0, f"exchanged {version('exchanged')}\n")
+        sys.stdout.write(f"exchanged {version('exchanged')}\n")
+        parser.exit(0)
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -162,7 +173,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         usage = self.format_usage().replace("usage: ", text("cli.usage", self.language), 1)
-        self.exit(USAGE, f"{usage}{text('cli.wrong_usage', self.language, message=message, prog=self.prog)}\n")
+        said = _in_our_words(message, self.language)
+        self.exit(USAGE, f"{usage}{text('cli.wrong_usage', self.language, message=said, prog=self.prog)}\n")
+
+
+def _in_our_words(message: str, language: str) -> str:
+    """What argparse says, in the user's language where it is one of its usual complaints."""
+    for code, pattern in COMPLAINTS.items():
+        match = re.fullmatch(pattern, message, re.S)
+        if match:
+            return text(code, language, **match.groupdict())
+    return message
 
 
 def _columns() -> int:

@@ -58,7 +58,7 @@ class Endings:
             "rows": batch.rows or 0,
             "digest": batch.digest,
             "files": files,
-            "counts": batch.facts.get("counts", []),
+            "counts": self._ledger.shown(batch.facts.get("counts")) or [],
         }
 
     def clear(self, batch: Record) -> dict[str, Any]:
@@ -77,7 +77,9 @@ class Endings:
         return {"sha256": evidence.write(self._evidence, evidence.build(self._ledger, known, sources, SOFTWARE))}
 
     def _slip(self, batch: Record) -> None:
-        for ending, content in report.slips(slip_facts(batch, self._settings), self._settings.language).items():
+        for ending, content in report.slips(
+            slip_facts(batch, self._ledger, self._settings), self._settings.language
+        ).items():
             disk.write(self._settings.folders.receipts / slip_name(batch, ending), content, giveback.FILE_MODE)
             (self._settings.folders.receipts / slip_name(batch, ending)).chmod(giveback.FILE_MODE)
 
@@ -96,7 +98,7 @@ def slip_name(batch: Record, ending: str) -> str:
     return stem + tail
 
 
-def slip_facts(batch: Record, settings: Settings) -> dict[str, Any]:
+def slip_facts(batch: Record, ledger: Ledger, settings: Settings) -> dict[str, Any]:
     """What the clerk's proof says."""
     facts = batch.facts
     return {
@@ -109,7 +111,7 @@ def slip_facts(batch: Record, settings: Settings) -> dict[str, Any]:
         "sealed": facts.get("sealed"),
         "delivered": facts.get("delivered"),
         "rows": batch.rows,
-        "counts": facts.get("counts", []),
+        "counts": by_level(ledger.shown(facts.get("counts")) or []),
         "digest": batch.digest,
         "package": facts.get("package"),
         "signer": facts.get("signer"),
@@ -127,3 +129,12 @@ def _summary(findings: Sequence[Finding], by_rule: Mapping[str, int]) -> dict[st
 def _first(refusal: Refused) -> str:
     """The rule that says best why a batch came back: its first error."""
     return next((one.rule for one in refusal.findings if one.severity == "error"), refusal.code)
+
+
+def by_level(counts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Counts by qualification and level, as Annex 1 has them: the direction, which clerks word freely, left out."""
+    added: dict[tuple[str, str], int] = {}
+    for one in counts:
+        key = (one["qualification"], one["level"])
+        added[key] = added.get(key, 0) + one["count"]
+    return [{"qualification": what, "level": level, "count": count} for (what, level), count in added.items()]

@@ -20,7 +20,7 @@ from exchanged.ledger import Event, Ledger, Record, Source, event_hash
 
 FORMAT = "exchanged-evidence/1"
 _FACTS = (
-    "rules", "catalogue", "counts", "warnings", "table_bytes", "form_code", "manifest", "package", "signer", "recipients",
+    "rules", "catalogue", "warnings", "table_bytes", "form_code", "manifest", "package", "signer", "recipients",
     "previous", "delivery", "deletion", "replaced_by", "released",
 )  # fmt: skip
 

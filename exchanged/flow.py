@@ -190,14 +190,14 @@ class Flow:
         unsure = batch.reason == "delivery.outcome_unknown"
         if batch.acting or unsure or at not in BEFORE_DELIVERY:
             return False
-        self._ledger.move(batch, State.WITHDRAWN, note=self._steps.conceal(reason))
+        self._ledger.move(batch, State.WITHDRAWN, note=self._ledger.hide(reason))
         log.emit("batch.withdrawn", batch=batch.id)
         return True
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts as a log line has them: counts and digests, nothing nested."""
-    flat = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
+    flat: dict[str, Any] = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
     if isinstance(facts.get("warnings"), Mapping):
         flat["warnings"] = sum(facts["warnings"].values())
     if isinstance(facts.get("rules"), Mapping):
@@ -208,4 +208,4 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
     flat |= {name: delivery[name] for name in ("host", "method", "already", "sha256") if name in delivery}
     if "host_key" in delivery:
         flat["fingerprint"] = delivery["host_key"]
-    return flat | facts.get("package", {})
+    return {**flat, **facts.get("package", {})}

@@ -76,7 +76,7 @@ _REASONS = {
     "sealing": {
         "error": """signer_missing signer_expired signer_revoked signer_cannot_sign recipient_missing recipient_expired
             recipient_revoked recipient_cannot_encrypt passphrase_missing passphrase_wrong token_absent gpg_missing
-            gpg_failed clock_wrong content_changed agent_unavailable home_missing disk_full pin_blocked
+            gpg_failed clock_wrong content_changed agent_unavailable home_missing pin_blocked
             package_changed table_failed""",
         "warning": "timeout",
     },
@@ -89,12 +89,11 @@ _REASONS = {
     "ledger": {"critical": "tampered damaged newer key_missing", "error": "unavailable"},
     "evidence": {"critical": "altered missing"},
     "disk": {"critical": "sync_failed", "error": "full failed read_only"},
-    "folder": {"error": "missing not_writable wrong_mode"},
+    "folder": {"error": "missing"},
     "credential": {"error": "wrong_mode"},
     "credentials": {"error": "missing unreadable open"},
-    "check": {"warning": "no_memory timeout crashed"},
+    "check": {"warning": "crashed"},
     "step": {"error": "failed repeated"},
-    "source": {"error": "changed missing"},
     "operator": {"notice": "hold"},
     "finding": {"notice": "hold"},
 }
@@ -116,12 +115,10 @@ EVENTS: dict[str, Event] = {
     "daemon.reloaded": Event("notice", ()),
     "daemon.reload_refused": Event("error", ("findings", "setting", "code", "count")),
     "daemon.step_failed": Event("error", ("step", "state", "class", "place", "attempt", "attempts")),
-    "daemon.already_running": Event("error", ("pid",)),
     "intake.claimed": Event("info", ("files", "bytes", "name_hash", "lane", "kind")),
     "intake.refused_kind": Event("warning", ("kind", "name_hash", "folder", "count")),
     "intake.ignored": Event("info", ("kind", "name_hash", "count")),
     "intake.waiting": Event("info", ("kind", "name_hash", "count", "deadline", "until")),
-    "intake.vanished": Event("warning", ("name_hash", "kind")),
     "batch.claimed": Event("info", ("files", "bytes", "lane", "name_hash", "before", "seconds")),
     "batch.validated": Event("info", ("rows", "digest", "warnings", "findings", "seconds", "files", "before")),
     "batch.rejected": Event("notice", ("rows", "errors", "findings", "rules", "seconds", "before")),
@@ -138,18 +135,14 @@ EVENTS: dict[str, Event] = {
     "batch.deferred": Event("warning", (*_REASON_FIELDS, "count")),
     "batch.released": Event("notice", ("by", "state", "before")),
     "batch.retried": Event("notice", ("by", "state")),
-    "batch.resumed": Event("info", ("state", "step", "attempt")),
     "sealing.key_expiring": Event("warning", ("fingerprint", "key", "expires", "days", "kind")),
     "delivery.paused": Event("notice", ("by", "pending")),
     "delivery.resumed": Event("notice", ("by", "pending")),
-    "delivery.continued": Event("info", ("position", "bytes")),
     "deletion.done": Event("info", ("files", "bytes", "passes", "method", "filesystem", "seconds")),
     "deletion.incomplete": Event("error", ("files", "missing", "errno", "class", "reason", "attempt")),
     "rejected.expired": Event("info", ("files", "days", "folder")),
     "calendar.window_near": Event("notice", ("time", "days", "pending")),
     "receipt.refused": Event("error", ("reason", "code", "sha256", "name_hash")),
-    "receipt.accepted": Event("notice", ("sha256", "status", "signer")),
-    "notice.recorded": Event("notice", ("count", "sha256")),
     "library.message": Event("warning", ("logger", "level_name", "class", "count")),
     **REASONS,
 }

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from exchanged import disk
+from exchanged.endings import by_level
 from exchanged.engine import brief, lock
 from exchanged.errors import NotYet
 from exchanged.ledger import Ledger, Record
@@ -36,7 +37,7 @@ def row(batch: Record) -> dict[str, Any]:
 
 def show(ledger: Ledger, batch: Record) -> dict[str, Any]:
     """Everything known about one batch."""
-    hidden = {"note", "wait_until", "file_rows", "reason", "reason_facts", "rows", "digest"}
+    hidden = {"note", "counts", "wait_until", "file_rows", "reason", "reason_facts", "rows", "digest"}
     facts = {name: value for name, value in batch.facts.items() if name not in hidden}
     sources = [
         {"role": "source" if one.position else "scan", "name": one.name, "bytes": one.bytes, "sha256": one.sha256}
@@ -49,6 +50,7 @@ def show(ledger: Ledger, batch: Record) -> dict[str, Any]:
         "reason_facts": dict(batch.reason_facts),
         "sources": sources,
         "facts": facts,
+        "counts": by_level(ledger.shown(batch.facts.get("counts")) or []),
         "events": [asdict(event) for event in ledger.events(batch.id)],
     }
 

@@ -318,7 +318,7 @@ class _Call:
             "out": self.out is not None,
             "reads": list(self.reads),
         }
-        text = json.dumps(request, ensure_ascii=False).encode()
+        text = json.dumps(request).encode()  # a name that is no UTF-8 stands as an escape
         for at in range(0, len(text), FRAME):
             line.send(b"a" + text[at : at + FRAME])
         for at in range(0, len(fds), FILES_A_MESSAGE):

@@ -70,7 +70,7 @@ class Steps:
             "rows": result["rows"],
             "digest": result["digest"],
             "table_bytes": result["bytes"],
-            "counts": result["counts"],
+            "counts": self._ledger.hide(result["counts"]),
             "warnings": dict(summary["by_rule"]),
             "holds": summary.get("hold", 0),
             "file_rows": [one["rows"] for one in result["files"]],
@@ -186,7 +186,7 @@ class Steps:
             table_bytes=facts["table_bytes"],
             scan_sha256=scan.sha256,
             scan_bytes=scan.bytes,
-            counts=facts["counts"],
+            counts=self._ledger.shown(facts["counts"]),
             warnings=facts["warnings"],
             catalogue=facts["catalogue"],
             form_code=facts["form_code"],
@@ -278,10 +278,6 @@ class Steps:
 
             self._courier = transports.courier("sftp", endpoint(self.settings))
         return self._courier
-
-    def conceal(self, text: str) -> str:
-        """An operator's words, encrypted for the ledger."""
-        return self._secrets.conceal(text).hex()
 
     def rest(self) -> None:
         """Let go of what has not been needed for a while."""

@@ -203,7 +203,7 @@ def _work(job: Job, line: socket.socket) -> None:
     value, payload = job(request["args"], files, out, lambda count: _send(line, b"p" + count.to_bytes(8, "little")))
     if out is not None:
         out.close()
-    _send_all(line, b"v", json.dumps(value, ensure_ascii=False).encode())
+    _send_all(line, b"v", json.dumps(value).encode())
     _send_all(line, b"b", payload)
 
 

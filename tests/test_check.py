@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import io
 import json
-import unicodedata
-from collections.abc import Iterable
-from typing import Any
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from exchanged.batch import Cells, Chunk, Kind
-from exchanged.checking import INDEX, Checked, check, table
+from exchanged.checking import INDEX, Checked, check
 from exchanged.stages.normalise import Normaliser
 from exchanged.standard.arrow import column, texts
 from exchanged.standard.columns import Part
@@ -23,10 +22,6 @@ from tests.support.checks import TODAY, checks, found, one, run, sheet, spots
 from tests.support.records import HEADERS, KEYS, csv_text, records, resident_id
 
 ROWS = records(40, today=TODAY)
-
-
-def written(*files: tuple[str, io.BytesIO], **over: Any) -> bytes:
-    return b"".join(table(files, checks(**over)))
 
 
 def raw(text: str, name: str = "a.csv") -> tuple[str, io.BytesIO]:
@@ -40,7 +35,7 @@ def test_a_certificate_number_that_stands_three_times_is_found_on_the_second_and
     rows = [dict(row) for row in ROWS[:5]]
     for row in rows[2:4]:
         row["证书编号"] = rows[0]["证书编号"]
-    later = [f for f in run(rows, severity={"certificate-number-level": "off", "certificate-number-year": "off"}).findings]
+    later = list(run(rows, severity={"certificate-number-level": "off", "certificate-number-year": "off"}).findings)
     assert [(f.rule, f.row, f.column, f.facts["first"]) for f in later] == [
         ("duplicate-certificate", 4, "证书编号", 2),
         ("duplicate-certificate", 5, "证书编号", 2),
@@ -63,7 +58,9 @@ def test_a_repeated_row_with_a_wrong_number_is_a_repeated_row() -> None:
 
 
 def test_two_wrong_numbers_that_are_equal_are_no_duplicate_certificate() -> None:
-    assert {rule for rule, _, _ in found([{**row, "证书编号": "123"} for row in ROWS[:2]])} == {"certificate-number-format"}
+    assert {rule for rule, _, _ in found([{**row, "证书编号": "123"} for row in ROWS[:2]])} == {
+        "certificate-number-format"
+    }
 
 
 def test_one_id_with_two_names_is_a_conflict_on_the_later_row() -> None:
@@ -156,7 +153,10 @@ def test_any_one_column_may_be_missing(missing: str) -> None:
 def part(kind: Kind | list[Kind], key: str, values: list[str | None], **columns: list[str]) -> tuple[Normaliser, Part]:
     normaliser = Normaliser()
     kinds = kind if isinstance(kind, Kind) else np.array(kind, np.uint8)
-    cells = {name: Cells(column([row[title] for row in ROWS[: len(values)]]), Kind.TEXT) for name, title in zip(KEYS, HEADERS, strict=True)}
+    cells = {
+        name: Cells(column([row[title] for row in ROWS[: len(values)]]), Kind.TEXT)
+        for name, title in zip(KEYS, HEADERS, strict=True)
+    }
     import pyarrow as pa
 
     cells[key] = Cells(pa.array(values, pa.string()), kinds)
@@ -215,106 +215,6 @@ def test_normalising_leaves_the_cells_it_was_given_as_they_were() -> None:
     assert texts(given) == values
 
 
-# the table
-
-
-def normalised(rows: Iterable[dict[str, str]], **over: Any) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(written(sheet(rows), **over).decode(), newline="")))
-
-
-def test_the_table_is_the_rows_in_the_standards_order_with_crlf() -> None:
-    assert written(sheet(ROWS)).decode() == csv_text(ROWS)
-
-
-def test_column_order_does_not_matter() -> None:
-    assert written(sheet(ROWS, headers=HEADERS[::-1])) == written(sheet(ROWS))
-
-
-def test_normalising_is_silent_and_complete() -> None:
-    dirty = {
-        "姓名": "\u200b阿依古丽•买买提\u3000",
-        "性别": "男性",
-        "出生日期": "１９９０年３月７日",
-        "发证日期": "2026.11.1 00:00:00",
-        "证书编号": "２６14000000100001",
-        "证件类型": "二代身份证",
-        "证件号码": "11000019900307001x ",
-        "职业资格": " 社会体育\n指导员",
-        "职业方向": "—",
-        "技能等级": "三级/高级工",
-        "鉴定中心": "某某  中心",
-        "发证机关": "e\u0301厅（局）",
-    }
-    assert normalised([dirty])[1] == [
-        "阿依古丽·买买提",
-        "1",
-        "1990-03-07",
-        "2026-11-01",
-        "2614000000100001",
-        "201",
-        "11000019900307001X",
-        "社会体育指导员",
-        "无",
-        "3",
-        "某某 中心",
-        "é厅（局）",
-    ]
-
-
-def test_a_name_keeps_its_characters() -> None:
-    compatibility = "\ufa11"  # NFC leaves it, but not the next one
-    replaced = "\uf91d"
-    assert unicodedata.normalize("NFC", replaced) != replaced
-    row = normalised([one(姓名=f"{replaced}{compatibility}")])[1]
-    assert row[0] == f"{replaced}{compatibility}"
-
-
-def test_placeholders_of_no_direction_are_configured() -> None:
-    assert normalised([one(职业方向="-")])[1][8] == "无"
-    assert normalised([one(职业方向="空")], direction_placeholders=("空",))[1][8] == "无"
-    assert normalised([one(职业方向="—")], direction_placeholders=("空",))[1][8] == "—"
-
-
-@pytest.mark.parametrize("value", ['某"某"中心', "某,中心", '",', "中心"])
-@pytest.mark.parametrize("field", ["鉴定中心", "姓名", "证件号码"])
-def test_quotes_stand_only_where_they_are_needed(value: str, field: str) -> None:
-    rows = [ROWS[0], one(**{field: value}), ROWS[2]]
-    assert written(sheet(rows)).decode() == csv_text(rows)
-
-
-def test_the_table_is_what_the_check_digested() -> None:
-    rows = [*ROWS, one(出生日期="x", 鉴定中心="a,b", 性别="?"), {}, one(姓名='"')]
-    checked = run(rows)
-    data = written(sheet(rows))
-    assert checked.digest == "sha256:" + hashlib.sha256(data).hexdigest()
-    assert checked.size == len(data)
-
-
-def test_files_are_taken_in_the_order_of_their_names() -> None:
-    files = [sheet(ROWS[20:], "二月.csv"), sheet(ROWS[:20], "一月.csv")]
-    assert check(files, checks()).digest == run(ROWS).digest
-    assert [f.name for f in check(files, checks()).files] == ["一月.csv", "二月.csv"]
-
-
-def test_the_same_files_give_the_same_result_again() -> None:
-    files = [sheet(ROWS)]
-    assert check(files, checks()) == check(files, checks())
-
-
-def test_the_index_holds_a_record_for_every_row() -> None:
-    checked = check([sheet(ROWS[:3], "a.csv"), sheet([one(鉴定中心='"', 证书编号="2614000000199999")], "b.csv")], checks(), index=True)
-    lines = written(sheet(ROWS[:3], "a.csv"), sheet([one(鉴定中心='"', 证书编号="2614000000199999")], "b.csv")).split(b"\r\n")[1:-1]
-    numbers = [row["证书编号"] for row in ROWS[:3]] + ["2614000000199999"]
-    assert list(INDEX.iter_unpack(checked.index)) == [
-        (row, file, hashlib.sha256(number.encode()).digest(), hashlib.sha256(line).digest())
-        for row, file, number, line in zip((2, 3, 4, 2), (0, 0, 0, 1), numbers, lines, strict=True)
-    ]
-
-
-def test_the_index_is_made_only_when_asked_for() -> None:
-    assert run(ROWS).index == b""
-
-
 # what is told
 
 
@@ -346,7 +246,15 @@ def test_the_answer_is_json_with_the_contracts_keys() -> None:
     assert told["files"] == [{"name": "a.csv", "sheet": None, "header_row": 1, "rows": 1}]
     assert told["summary"] == {"error": 1, "hold": 0, "warn": 0, "by_rule": {"required": 1}}
     assert told["findings"] == [
-        {"rule": "required", "severity": "error", "file": "a.csv", "sheet": None, "row": 2, "column": "姓名", "facts": {}}
+        {
+            "rule": "required",
+            "severity": "error",
+            "file": "a.csv",
+            "sheet": None,
+            "row": 2,
+            "column": "姓名",
+            "facts": {},
+        }
     ]
 
 
@@ -392,3 +300,27 @@ def test_the_fields_of_the_table_are_those_of_the_standard() -> None:
     assert tuple(field.key for field in FIELDS) == KEYS
     assert isinstance(run(ROWS), Checked)
     assert resident_id("1990-03-07", 1) == "11000019900307001X"
+
+
+@pytest.mark.slow
+def test_a_million_rows_are_checked_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "million.csv"
+    with path.open("w", encoding="utf-8") as out:
+        out.write(csv_text([]))
+        out.writelines(
+            f"张三丰,1,1990-03-07,2026-11-01,26140000{n // 10000:03d}1{n % 10000:04d},201,11000019900307001X,"
+            f"保安员,无,1,第{n % 600}职业技能鉴定所（站）,某某省人力资源和社会保障厅\n"
+            for n in range(1_000_000)
+        )
+    script = (
+        "import resource, sys; from exchanged.batch import Checks; from exchanged.checking import check;"
+        f"done = check([('m.csv', open(sys.argv[1], 'rb'))], Checks(today='{TODAY}'));"
+        "print(done.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    settings = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], env={**os.environ, **settings}, capture_output=True, check=True
+    )
+    rows, megabytes = map(int, done.stdout.split())
+    assert rows == 1_000_000
+    assert megabytes < 450

@@ -97,7 +97,9 @@ BROKEN: list[tuple[str, str | None, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "column", "broken"), BROKEN, ids=[f"{r}-{c}-{n}" for n, (r, c, _) in enumerate(BROKEN)])
+@pytest.mark.parametrize(
+    ("rule", "column", "broken"), BROKEN, ids=[f"{r}-{c}-{n}" for n, (r, c, _) in enumerate(BROKEN)]
+)
 def test_one_cause_is_one_finding_at_its_cell(rule: str, column: str | None, broken: dict[str, str]) -> None:
     rows = records(3, seed=5, today=TODAY)
     for n, other in enumerate(rows):
@@ -120,7 +122,9 @@ def test_what_is_configured_is_asked_for(rule: str, column: str, settings: dict[
 
 
 def test_what_is_configured_is_satisfied() -> None:
-    assert found([RIGHT], issuer_codes=("14",), centres=(RIGHT["鉴定中心"],), authorities=(RIGHT["发证机关"] + " ",)) == []
+    assert (
+        found([RIGHT], issuer_codes=("14",), centres=(RIGHT["鉴定中心"],), authorities=(RIGHT["发证机关"] + " ",)) == []
+    )
 
 
 def test_a_qualification_that_was_leaving_is_a_warning_then_an_error() -> None:
@@ -179,7 +183,10 @@ def test_a_field_that_failed_is_left_out_of_comparisons() -> None:
 
 
 def test_all_problems_of_a_row_are_found_in_one_pass() -> None:
-    rules = [rule for rule, _, _ in found([row(姓名="", 性别="x", 出生日期="x", 证书编号="1", 职业资格="占星师", 职业方向="")])]
+    rules = [
+        rule
+        for rule, _, _ in found([row(姓名="", 性别="x", 出生日期="x", 证书编号="1", 职业资格="占星师", 职业方向="")])
+    ]
     assert rules == ["required", "bad-code", "bad-date", "certificate-number-format", "not-in-catalogue", "required"]
 
 
@@ -205,7 +212,9 @@ def test_the_documents_of_every_type_pass(right: dict[str, str]) -> None:
 
 
 def test_a_rule_that_is_off_is_silent_and_the_next_one_speaks() -> None:
-    broken = row(证件号码=RIGHT["证件号码"][:17] + ("0" if RIGHT["证件号码"][17] != "0" else "1"), 出生日期="1999-01-01")
+    broken = row(
+        证件号码=RIGHT["证件号码"][:17] + ("0" if RIGHT["证件号码"][17] != "0" else "1"), 出生日期="1999-01-01"
+    )
     assert found([broken]) == [("id-checksum", 2, "证件号码")]
     assert found([broken], severity={"id-checksum": "off"}) == [("id-birth-mismatch", 2, "证件号码")]
     assert found([row(姓名="刘*")], severity={"name-masked": "off"}) == [("name-suspicious", 2, "姓名")]

@@ -24,8 +24,11 @@ def place() -> Iterator[Path]:
 
 
 def demo(place: Path) -> subprocess.CompletedProcess[str]:
-    code = f"import sys; from exchanged import demo; from pathlib import Path; sys.exit(demo.run(Path({str(place)!r}), 'en'))"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=180)
+    code = (
+        "import sys; from pathlib import Path; from exchanged import demo; sys.exit(demo.run(Path(sys.argv[1]), 'en'))"
+    )
+    command = [sys.executable, "-c", code, str(place)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
 
 
 @pytest.mark.slow
@@ -51,7 +54,7 @@ def test_what_arrived_is_what_was_dropped(place: Path) -> None:
         for path in (place / "national" / "opened").glob("*/certificates.csv")
         for row in csv.DictReader(io.StringIO(path.read_text("utf-8")))
     }
-    assert {number[4:10] + number[11:] for number in arrived} == {number[4:10] + number[11:] for number in dropped}
+    assert arrived == dropped
 
 
 def test_a_directory_with_something_in_it_is_left_alone(place: Path) -> None:

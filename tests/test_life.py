@@ -14,7 +14,7 @@ def test_a_sheet_and_its_scan_are_delivered_and_nothing_is_left(world: World) ->
     done = world.once()
     assert [one["state"] for one in done["batches"]] == ["closed"], world.log
     assert (done["pending"], done["rejected"]) == (0, 0)
-    (batch, files), = world.delivered().items()
+    ((batch, files),) = world.delivered().items()
     assert list(files) == ["manifest.json", "certificates.csv", "confirmation.pdf"]
     assert files["confirmation.pdf"] == picture
     manifest = json.loads(files["manifest.json"])

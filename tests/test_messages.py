@@ -35,7 +35,8 @@ def codes_raised() -> set[str]:
     found = set()
     for name, call in calls():
         if name in PROBLEMS or name in {"text", "say"}:
-            words = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant)]
+            place = 1 if name == "ConfigProblem" else 0  # its first argument is the path of a key
+            words = [arg.value for arg in call.args[place : place + 1] if isinstance(arg, ast.Constant)]
             found |= {word for word in words if isinstance(word, str) and CODE.fullmatch(word)}
     return found
 

@@ -93,6 +93,16 @@ def test_extra_cells_are_a_column_nobody_knows() -> None:
     assert got.numbers == [2, 3, 4]
 
 
+def test_empty_columns_behind_the_last_header_are_nothing() -> None:
+    rows = [[*line, "", "", ""] for line in table(3)]
+    assert take(csv_bytes(rows), "a.csv").findings == ()
+    rows[2][13] = "x"
+    got = take(csv_bytes(rows), "a.csv")
+    assert [(f.rule, f.row, dict(f.facts)) for f in got.findings] == [("column-unknown", 3, {"position": "N"})]
+    far = [[*line, *[""] * 16_000] for line in table(3)]
+    assert take(csv_bytes(far), "a.csv").findings == ()
+
+
 def test_data_under_an_empty_header_cell_is_a_column_nobody_knows() -> None:
     rows = [["", *HEADERS], ["", *row(1)], ["", *row(2)], ["x", *row(3)]]
     got = take(csv_bytes(rows), "a.csv")

@@ -25,7 +25,16 @@ def test_no_alias_is_a_standard_name_and_each_is_written_as_it_is_compared() -> 
     assert set(alias.values()) <= set(standard.values())
 
 
-WRITTEN = (" 姓 名 ", "*姓名", "姓名（必填）", "姓名(与证件一致)", "＊姓　名【必填】", "\ufeff姓\n名", "姓名\u200b", "姓名[40]")
+WRITTEN = (
+    " 姓 名 ",
+    "*姓名",
+    "姓名（必填）",
+    "姓名(与证件一致)",
+    "＊姓　名【必填】",
+    "\ufeff姓\n名",
+    "姓名\u200b",
+    "姓名[40]",
+)
 
 
 @pytest.mark.parametrize("written", WRITTEN)

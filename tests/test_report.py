@@ -148,11 +148,12 @@ def test_a_long_report_stays_a_page_that_can_be_read() -> None:
     assert "5,998" in page.text and len(page.text) < 300_000
 
 
-def test_the_scan_document_applies_the_configured_severity() -> None:
-    result = {"pages": 1, "findings": [{"rule": "confirmation-resolution", "facts": {"page": 1, "dpi": 90}}]}
-    assert document.scan("a.pdf", result, {}, "zh")["verdict"] == "invalid"
-    assert document.scan("a.pdf", result, {"confirmation-resolution": "warn"}, "zh")["verdict"] == "valid"
-    assert document.scan("a.pdf", result, {"confirmation-resolution": "off"}, "zh")["findings"] == []
+@pytest.mark.parametrize(("severity", "verdict"), [(Severity.ERROR, "invalid"), (Severity.WARN, "valid")])
+def test_a_scan_is_as_good_as_its_gravest_finding(severity: Severity, verdict: str) -> None:
+    finding = Finding("confirmation-resolution", severity, "a.pdf", facts={"page": 1, "dpi": 90})
+    said = document.scan("a.pdf", {"pages": 1}, [finding], "zh")
+    assert (said["format"], said["verdict"], said["pages"]) == ("exchanged-scan/1", verdict, 1)
+    assert said["summary"]["by_rule"] == {"confirmation-resolution": 1}
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -66,7 +66,9 @@ def _sorted(error: BaseException) -> tuple[str, dict[str, object], int]:
         return error.code, dict(error.facts), _status_of(error)
     if isinstance(error, DurabilityLost):
         return "disk.sync_failed", {}, status.PENDING
-    return "cli.bug", {"class": type(error).__name__, "place": log.place(error)}, status.BUG
+    kind = getattr(error, "kind", None) or type(error).__name__  # a child's error brings its own class and place
+    place = getattr(error, "place", None) or log.place(error)
+    return "cli.bug", {"class": kind, "place": place}, status.BUG
 
 
 def _status_of(error: Problem) -> int:

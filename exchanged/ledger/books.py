@@ -123,6 +123,14 @@ class Ledger(Store):
             Source(r["position"], self._secrets.reveal(r["name"]), r["sha256"], r["bytes"], r["claim"]) for r in rows
         ]
 
+    def hide(self, value: Any) -> str:
+        """Something a clerk may have written, as a fact that only this unit can read again."""
+        return self._secrets.conceal(json.dumps(value)).hex()
+
+    def shown(self, hidden: str | None) -> Any:
+        """What `hide` hid; None for nothing."""
+        return json.loads(self._secrets.reveal(bytes.fromhex(hidden))) if hidden else None
+
     def knows_claim(self, claim: str) -> bool:
         """Whether files that came through this claim folder have been entered."""
         with self._lock:

@@ -20,6 +20,7 @@ ENTRY = {"text", "do", "why"}
 TEXTS = Path(__file__).parent
 PARTS = ("words", "rules", "reasons", "events", "problems", "system", "setup")
 
+_WIDE_SPACE = "\u3000"
 _FACT = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 
@@ -104,6 +105,17 @@ def _flat(prefix: str, table: dict[str, Any]) -> list[tuple[str, dict[str, str]]
         else:
             found += _flat(f"{code}.", value)
     return found
+
+
+def clean(text: str) -> str:
+    """Text without anything that acts on a terminal: controls, direction marks and lone surrogates as \\x and \\u."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == _WIDE_SPACE else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode()
 
 
 def width(text: str) -> int:

@@ -12,10 +12,10 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from xml.parsers import expat
 
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from exchanged.batch import Limits
 from exchanged.reading.sniff import directory_size
@@ -31,6 +31,7 @@ _ROOT = re.compile(rb"<[^?!\s]")
 _ENCODING = re.compile(rb"""^[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
 
 Handler = Callable[..., None]
+_BROKEN: tuple[type[Exception], ...] = (cast("type[Exception]", igzip_lib.IsalError),)
 
 
 class Archive:
@@ -67,6 +68,8 @@ class Archive:
         for block in self._inflate(info, size):
             produced += len(block)
             self._count(key, produced)
+            if produced > info.file_size:
+                raise damaged("checksum")
             check = isal_zlib.crc32(block, check)
             yield block
         if produced != info.file_size or check != info.CRC:
@@ -97,7 +100,10 @@ class Archive:
                 self.source.seek(at)
                 data = self._exactly(min(left, SMALL))
                 at, left = at + len(data), left - len(data)
-            block = inflater.decompress(data, size)
+            try:
+                block = inflater.decompress(data, size)
+            except _BROKEN:
+                raise damaged("damaged") from None
             if block:
                 yield block
             elif not data and not left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ _BOF, _EOF, _FILEPASS, _DATEMODE, _BOUNDSHEET = 0x0809, 0x000A, 0x002F, 0x0022, 
 _FORMULA, _BOOLERR = 0x0006, 0x0205
 _CELLS = frozenset({_FORMULA, _BOOLERR, 0x00FD, 0x027E, 0x00BD, 0x0203, 0x0204, 0x00D6})
 _RECORD = struct.Struct("<HH")
-_BIFF8 = 0x0600
+_BIFF8, _SHEETS = 0x0600, 255
 
 
 @dataclass(slots=True)
@@ -58,14 +59,15 @@ def look(records: bytes, limits: Limits) -> Facts:
         elif code == _BOUNDSHEET and records[at + 5] == 0:
             starts.append(struct.unpack_from("<L", records, at)[0])
             facts.sheets.append(_name(records[at + 6 : at + size]))
+    if not starts or len(starts) > _SHEETS:
+        raise damaged("sheets")
     for start in starts:
         facts.errors.append(_errors(records, start, limits))
     return facts
 
 
-def _walk(records: bytes, at: int) -> list[tuple[int, int, int]]:
+def _walk(records: bytes, at: int) -> Iterator[tuple[int, int, int]]:
     """(code, place of the data, size) of the records from a BOF to its EOF."""
-    found: list[tuple[int, int, int]] = []
     depth = 0
     end = len(records) - 4
     while at <= end:
@@ -73,11 +75,11 @@ def _walk(records: bytes, at: int) -> list[tuple[int, int, int]]:
         at += 4
         if at + size > len(records):
             raise damaged("truncated")
-        found.append((code, at, size))
+        yield code, at, size
         at += size
         depth += (code == _BOF) - (code == _EOF)
         if depth <= 0:
-            return found
+            return
     raise damaged("truncated")
 
 

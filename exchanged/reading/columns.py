@@ -19,10 +19,12 @@ import pyarrow as pa
 from exchanged.batch import Cells, Chunk, Kind, Limits
 from exchanged.reading import header
 from exchanged.reading.bytescan import Bytes, Places, gather, integers
-from exchanged.reading.cells import CHUNK, kind_of
+from exchanged.reading.cells import CHUNK, Value, kind_of
 from exchanged.reading.exact import COLUMNS, Book, decode
 from exchanged.reading.scan import ERROR, INLINE, SHARED, STRING, TYPES, Block
 from exchanged.reading.trouble import damaged, too_large
+
+_REMEMBERED = 100_000
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Columns:
         self.stray: dict[int, int] = {}
         self._nulls = np.asarray(texts.is_null()) if texts.null_count else None
         self._rows = 0
+        self._known: dict[tuple[int, str], Value] = {}
         self._parts: list[tuple[npt.NDArray[np.int32], dict[int, Part]]] = []
         self._wanted = np.zeros(COLUMNS, bool)
         self._wanted[list(layout.wanted)] = True
@@ -138,16 +141,23 @@ class Columns:
         for sort in np.unique(sorts).tolist():
             mine = numeric[sorts == sort]
             coded = texts.take(pa.array(mine)).dictionary_encode()
-            values = [
-                decode(TYPES[sort >> 32], sort & 0xFFFFFFFF, value, False, self.book)
-                for value in coded.dictionary.to_pylist()
-            ]
+            values = [self._decoded(sort, value) for value in coded.dictionary.to_pylist()]
             code = np.asarray(coded.indices)
             found[mine] = np.array([kind for kind, _ in values], np.uint8)[code]
             order[mine] = base + code
             extra.append(pa.array([text for _, text in values], pa.string()))
             base += len(values)
         return pa.concat_arrays([texts, *extra]).take(pa.array(order)), found
+
+    def _decoded(self, sort: int, value: str) -> Value:
+        """A value by its type and style; dates and numbers come again and again, so they are remembered."""
+        found = self._known.get((sort, value))
+        if found is None:
+            if len(self._known) > _REMEMBERED:
+                self._known.clear()
+            found = decode(TYPES[sort >> 32], sort & 0xFFFFFFFF, value, False, self.book)
+            self._known[sort, value] = found
+        return found
 
     def _resolve(self, part: Part) -> Any:
         if part.shared is None:

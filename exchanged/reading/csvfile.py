@@ -57,9 +57,9 @@ class _Table:
         found = _head(first[self.skip :], limits, hint[1].decode() if hint else None)
         if found is None:
             raise self._no_header()
-        self.separator, number, row = found
+        self.separator, number, row, width = found
         self.layout, self.findings = header.layout(number, row, name, None)
-        self.width = self.layout.width
+        self.width = width if width <= limits.columns else self.layout.width
         self.stray: dict[int, int] = {}
         self._shapes: dict[int, int] = {}
 
@@ -259,15 +259,15 @@ def _one(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _head(first: bytes, limits: Limits, only: str | None = None) -> tuple[str, int, Mapping[int, str]] | None:
-    """Separator, number and cells of the header row in the first rows of the text, by the best separator."""
+def _head(first: bytes, limits: Limits, only: str | None = None) -> tuple[str, int, Mapping[int, str], int] | None:
+    """Separator, number, cells and width of the header row in the first rows of the text, by the best separator."""
     found, most = None, 0
     sample = codecs.getincrementaldecoder("utf-8")("replace").decode(first[: 1 << 20])
     for separator in (only,) if only else SEPARATORS:
         rows = _first_rows(sample, separator)
         hit = header.best((n, {c: v for c, v in enumerate(row) if v.strip()}) for n, row in enumerate(rows, 1))
         if hit and (points := header.score(hit[1])) > most:
-            found, most = (separator, *hit), points
+            found, most = (separator, *hit, len(rows[hit[0] - 1])), points
     if found and max(found[2]) >= limits.columns:
         raise too_large("columns", limits.columns)
     return found

@@ -18,12 +18,42 @@ from exchanged.reading.archive import is_utf8
 from exchanged.reading.bytescan import Bytes, Places, Unusual, Words, table, tags, text_starts, view, word
 from exchanged.reading.exact import ROWS
 
-_CELL, _CELL_END, _VALUE, _VALUE_END, _ROW, _TEXT, _TEXT_END, _FORMULA, _NO_VALUE, _SKIP = range(1, 11)
+_CELL, _CELL_END, _VALUE, _VALUE_END, _ROW, _ROW_END, _TEXT, _TEXT_END, _FORMULA, _FORMULA_END = range(1, 11)
+_NO_VALUE, _INLINE, _INLINE_END = range(11, 14)
 _CODES = table(
-    {"c ": _CELL, "/c": _CELL_END, "v>": _VALUE, "/v": _VALUE_END, "ro": _ROW, "/r": _SKIP, "t>": _TEXT, "t ": _TEXT}
-    | {"/t": _TEXT_END, "is": _SKIP, "/i": _SKIP, "f>": _FORMULA, "f ": _FORMULA, "f/": _FORMULA, "/f": _SKIP}
-    | {"v/": _NO_VALUE, "v ": _NO_VALUE}
+    {"c ": _CELL, "/c": _CELL_END, "v>": _VALUE, "/v": _VALUE_END, "ro": _ROW, "/r": _ROW_END, "t>": _TEXT, "t ": _TEXT}
+    | {"/t": _TEXT_END, "is": _INLINE, "/i": _INLINE_END, "f>": _FORMULA, "f ": _FORMULA, "f/": _FORMULA}
+    | {"/f": _FORMULA_END, "v/": _NO_VALUE, "v ": _NO_VALUE}
 )
+_FOLLOWS = {  # which tag may stand after which: the whole grammar of a row
+    _ROW: (_CELL, _ROW, _ROW_END),
+    _CELL: (_CELL, _CELL_END, _VALUE, _NO_VALUE, _FORMULA, _INLINE, _ROW_END),
+    _FORMULA: (_FORMULA_END, _VALUE, _NO_VALUE, _CELL_END),
+    _FORMULA_END: (_VALUE, _NO_VALUE, _CELL_END),
+    _VALUE: (_VALUE_END,),
+    _VALUE_END: (_CELL_END,),
+    _NO_VALUE: (_CELL_END,),
+    _INLINE: (_TEXT, _INLINE_END),
+    _TEXT: (_TEXT_END,),
+    _TEXT_END: (_INLINE_END,),
+    _INLINE_END: (_CELL_END,),
+    _CELL_END: (_CELL, _ROW_END),
+    _ROW_END: (_ROW,),
+}
+_ALLOWED = np.zeros(256, bool)
+_ALLOWED[[before << 4 | after for before, afters in _FOLLOWS.items() for after in afters]] = True
+# Where the closing bracket of a tag without attributes must stand, counted from its opening one; 0 is that one itself
+_BRACKET = np.zeros(16, np.intp)
+for _code, _at in {
+    _CELL_END: 3,
+    _VALUE_END: 3,
+    _TEXT_END: 3,
+    _FORMULA_END: 3,
+    _INLINE: 3,
+    _INLINE_END: 4,
+    _ROW_END: 5,
+}.items():
+    _BRACKET[_code] = _at
 TYPES = ("n", "s", "str", "b", "e", "inlineStr", "d")
 NUMBER, SHARED, STRING, BOOL, ERROR, INLINE, DATE = range(7)
 _CARRY = 64 << 20
@@ -68,8 +98,7 @@ class Scanner:
     def _block(self, raw: bytes) -> Block:
         data, words = view(raw)
         at, code = tags(data, _CODES)
-        if not code.all():
-            raise Unusual
+        _grammar(data, at, code)
         cells, rows = np.flatnonzero(code == _CELL), np.flatnonzero(code == _ROW)
         row_words, digits, numbers = self._rows(words, at[rows])
         each = np.diff(np.append(np.searchsorted(cells, rows), len(cells)))
@@ -79,7 +108,11 @@ class Scanner:
         column, quote = _places(words, at[cells], row_words[row], digits[row])
         if (np.diff(column)[np.diff(row) == 0] <= 0).any():
             raise Unusual
-        style, kind, closed = self._attributes(words, quote, at[np.minimum(cells + 1, len(at) - 1)] - 1)
+        following = np.minimum(cells + 1, len(at) - 1)
+        style, kind, closed = self._attributes(words, quote, at[following] - 1)
+        after = code[following]
+        if (closed != ((after == _CELL) | (after == _ROW_END))).any():
+            raise Unusual
         none = np.zeros(len(cells), bool)
         where = np.zeros(len(cells), np.intp)
         block = Block(
@@ -131,6 +164,23 @@ class Scanner:
                 raise Unusual
             self._heads[text] = _parse_head(text.rstrip(b"\0").decode("latin-1"))
         return self._heads[text]
+
+
+def _grammar(data: Bytes, at: Places, code: Bytes) -> None:
+    """Every tag is known, stands after one it may stand after, and is closed where it must be."""
+    if not code.all() or not _ALLOWED[code[:-1] << 4 | code[1:]].all():
+        raise Unusual
+    if len(code) and (code[0] != _ROW or code[-1] not in (_ROW, _ROW_END)):
+        raise Unusual
+    places = _BRACKET[code]
+    closed = data[np.minimum(at + places, len(data) - 1)]
+    if not (closed == np.where(places > 0, np.uint8(62), np.uint8(60))).all():
+        raise Unusual
+    rows = np.flatnonzero(code == _ROW)
+    after = np.append(at, len(data))[rows + 1]
+    alone = np.append(code, _ROW)[rows + 1] == _ROW
+    if not ((data[after - 1] == 62) & ((data[after - 2] == 47) == alone)).all():
+        raise Unusual
 
 
 def _distinct(key: Words) -> tuple[Places, Places]:

@@ -13,6 +13,7 @@ import contextlib
 import re
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
 HEAD = 65536
@@ -35,7 +36,7 @@ _MAGIC = (
     (b"MZ", "program"),
 )
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body|table|meta|style|script|div|tr|td)\b", re.I)
-_CENTRAL = b"PK\x01\x02"
+_ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _MAX_DIRECTORY = 4 << 20
 
 
@@ -86,21 +87,25 @@ def _zip(head: bytes, source: BinaryIO) -> str | None:
     if any(name.startswith("ppt/") for name in members):
         return "pptx"
     if "content.xml" in members:
-        return "ods" if b"opendocument.spreadsheet" in head or b"mimetype" not in head else "odf"
+        return "ods" if members.get("mimetype", _ODS).startswith(_ODS) else "odf"
     if "[content_types].xml" in members or any(name.startswith("xl/") for name in members):
         return "xlsx"
     return "zip"
 
 
-def _members(source: BinaryIO) -> frozenset[str] | None:
-    """Names in a zip file, lower case; None when its directory cannot be read or is absurdly large."""
+def _members(source: BinaryIO) -> dict[str, bytes] | None:
+    """Names in a zip file, lower case, with the content of `mimetype`; None when its directory cannot be read."""
     if directory_size(source) > _MAX_DIRECTORY:
         return None
     try:
         source.seek(0)
         with zipfile.ZipFile(source) as archive:
-            return frozenset(name.replace("\\", "/").lower() for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, UnicodeError):
+            names = dict.fromkeys((name.replace("\\", "/").lower() for name in archive.namelist()), b"")
+            if "mimetype" in names:
+                with archive.open("mimetype") as content:
+                    names["mimetype"] = content.read(200)
+            return names
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, LookupError, struct.error, zlib.error, EOFError):
         return None
     finally:
         source.seek(0)

@@ -13,17 +13,12 @@ from typing import Any
 from exchanged.batch import Finding
 from exchanged.report import document
 
-__all__ = ["check_document", "reports", "scan_document", "slips"]
+__all__ = ["check_document", "reports", "slips"]
 
 
 def check_document(result: Mapping[str, Any], language: str) -> dict[str, Any]:
     """`exchanged-check/1` of a check's result."""
     return document.check(result, language)
-
-
-def scan_document(name: str, result: Mapping[str, Any], severity: Mapping[str, str], language: str) -> dict[str, Any]:
-    """`exchanged-scan/1` of a look at a scan; `severity` holds the overrides by rule."""
-    return document.scan(name, result, severity, language)
 
 
 def reports(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exchanged.batch import Finding, Severity
+from exchanged.batch import Finding
 from exchanged.messages import rule_text
 
 CHECK = "exchanged-check/1"
@@ -27,7 +27,7 @@ def check(result: Mapping[str, Any], language: str, *, findings: Sequence[Findin
         "rows": result["rows"],
         "digest": result["digest"],
         "files": [{key: file.get(key) for key in FILE_KEYS} for file in result["files"]],
-        "counts": list(result["counts"]),
+        "counts": [] if result["summary"]["error"] else list(result["counts"]),  # unchecked text is not repeated
         "findings": [said(_named(one, names), language) for one in found],
         "summary": summary(result["summary"]),
     }
@@ -41,22 +41,15 @@ def _named(finding: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any
     return {**finding, "facts": {**finding["facts"], "first_name": names[other - 1]}}
 
 
-def scan(name: str, result: Mapping[str, Any], severity: Mapping[str, str], language: str) -> dict[str, Any]:
-    """exchanged-scan/1 of a look at a confirmation scan; `severity` holds the overrides by rule."""
-    from exchanged.standard import rules
-
-    found = [
-        Finding(one["rule"], rules.severity(one["rule"], severity), name, facts=one.get("facts") or {})
-        for one in result["findings"]
-    ]
-    found = [one for one in found if one.severity is not Severity.OFF]
-    counts = count(found)
+def scan(name: str, result: Mapping[str, Any], findings: Sequence[Finding], language: str) -> dict[str, Any]:
+    """exchanged-scan/1 of a look at a confirmation scan, with the findings that are not switched off."""
+    counts = count(findings)
     return {
         "format": SCAN,
         "verdict": "invalid" if counts["error"] else "valid",
         "file": name,
         "pages": result.get("pages"),
-        "findings": [said(as_dict(one), language) for one in found],
+        "findings": [said(as_dict(one), language) for one in findings],
         "summary": summary(counts),
     }
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from exchanged.messages import text
+from exchanged.messages import clean, text
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -86,4 +86,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["clean"] = clean
     return environment.get_template("report.html.jinja")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exchanged.messages import size, text, width
+from exchanged.messages import clean, size, text, width
 
 SLIP = "exchanged-slip/1"
 RULE = "─" * 40
@@ -50,7 +50,7 @@ def text_of(facts: Mapping[str, Any], language: str) -> str:
 def _lines(language: str, *pairs: tuple[str, Any]) -> list[str]:
     said = [(text(f"field.{name}", language), str(value)) for name, value in pairs if value not in (None, "")]
     colon = text("check.colon", language)
-    return [f"{name}{colon}{' '.join(value.splitlines())}" for name, value in said]
+    return [f"{name}{colon}{clean(value)}" for name, value in said]
 
 
 def _moment(time: str | None) -> str | None:

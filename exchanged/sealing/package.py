@@ -80,7 +80,9 @@ def manifest(contents: Contents) -> bytes:
     unit = {"code": contents.unit_code, "name": contents.unit_name}
     named = {"format": FORMAT, "unit": unit, "files": files}
     document = {key: named[key] if key in named else getattr(contents, key) for key in _KEYS}
-    return json.dumps(document, ensure_ascii=False, indent=1, default=_plain).encode() + b"\n"
+    return (
+        json.dumps(document, ensure_ascii=False, indent=1, default=_plain).encode("utf-8", "backslashreplace") + b"\n"
+    )
 
 
 def _plain(value: object) -> Any:

@@ -73,7 +73,7 @@ def check(
 
 def _died(names: Sequence[str], rule: str) -> dict[str, Any]:
     """The answer where the child did not live to give one: the file is damaged, or made to hurt."""
-    findings = [
+    findings: list[dict[str, Any]] = [
         {"rule": rule, "severity": "error", "file": name, "sheet": None, "row": None, "column": None, "facts": {}}
         for name in (names if len(names) == 1 else [None])
     ]

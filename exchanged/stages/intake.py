@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchanged import disk, log
-from exchanged.settings import Settings
 from exchanged.ledger import Ledger, Record, Source
 from exchanged.secrets import Secrets
+from exchanged.settings import Settings
 from exchanged.states import State
 
 CLAIMS = ".exchanged"

@@ -31,7 +31,7 @@ from exchanged.standard.arrow import (
     text_at,
     texts,
 )
-from exchanged.standard.columns import CODED, DATES, EMPTY, TEXTS, UNREADABLE, DateWords, Meaning, Part, Words
+from exchanged.standard.columns import CODED, DATES, EMPTY, TEXTS, UNREADABLE, DateWords, Meaning, Part, Texts, Words
 from exchanged.standard.kernels import plain_names, plain_numbers
 
 NONE = "无"
@@ -63,14 +63,8 @@ class Normaliser:
         for words in self._dates.values():
             words.use_epoch(epoch_1904)
         coded = {key: self._coded(key, cells) for key, cells in chunk.columns.items() if key in CODED}
-        written, unreadable, rounded = {}, {}, {}
-        for key in TEXTS:
-            if key in chunk.columns:
-                cells = chunk.columns[key]
-                unreadable[key] = _of_kind(cells, Kind.ERROR, Kind.FORMULA)
-                written[key], rounded[key] = _texts(key, cells)
-        whole = Part(file, chunk.numbers, coded, written, unreadable, rounded, np.zeros(0, np.int32))
-        return _records(whole, chunk)
+        written = {key: _texts(key, chunk.columns[key]) for key in TEXTS if key in chunk.columns}
+        return _records(Part(file, chunk.numbers, coded, written, np.zeros(0, np.int32)), chunk)
 
     def _coded(self, key: str, cells: Cells) -> Codes:
         out = self.words[key].encode(filled(cells.text))
@@ -89,12 +83,10 @@ def _code(key: str, raw: str) -> Meaning:
 
 
 def _date(raw: str, epoch_1904: bool) -> Meaning:
-    cleaned = text.clean(text.strip_text_guard(raw))
-    if not cleaned:
-        return Meaning("")
     found = dates.parse(raw, epoch_1904)
     if isinstance(found, dates.DateProblem):
-        return Meaning(cleaned, found.value)
+        cleaned = text.clean(text.strip_text_guard(raw))
+        return Meaning(cleaned, found.value if cleaned else None)
     # a date before the year 1000 would not keep its four digits as a number
     return Meaning(found) if found >= "1000" else Meaning(found, "date-out-of-range")
 
@@ -109,25 +101,25 @@ def _number(raw: str) -> str:
 
 def _of_kind(cells: Cells, *kinds: Kind) -> Bits:
     if isinstance(cells.kind, Kind):
-        return np.full(len(cells.text), cells.kind in kinds)
+        return np.ones(len(cells.text), np.bool_) if cells.kind in kinds else np.zeros(len(cells.text), np.bool_)
     out = np.zeros(len(cells.text), np.bool_)
     for kind in kinds:
         out |= cells.kind == kind
     return out
 
 
-def _texts(key: str, cells: Cells) -> tuple[pa.StringArray, Bits]:
-    """A text column, normalised, and which of its cells were stored as a number."""
+def _texts(key: str, cells: Cells) -> Texts:
+    """A text column, normalised."""
     column = filled(cells.text)
+    unreadable = _of_kind(cells, Kind.ERROR, Kind.FORMULA)
     if key == "name":
-        return _rewritten(column, ~plain_names(column), text.clean_name), np.zeros(len(column), np.bool_)
-    column = _upper_x(column) if key == "id_number" else column
+        column, plain = _cleaned(column, plain_names, text.clean_name)
+        return Texts(column, plain, unreadable, np.zeros(len(column), np.bool_))
+    column, plain = _cleaned(_upper_x(column) if key == "id_number" else column, plain_numbers, _number)
     rounded = _of_kind(cells, Kind.NUMBER)
-    rough = ~plain_numbers(column)
-    column = _rewritten(column, rough, _number)
-    for row in np.flatnonzero(rough & ~rounded).tolist():
-        rounded[row] = text.scientific(text_at(column, row))
-    return column, rounded
+    rough = np.flatnonzero(~plain & ~rounded)
+    rounded[rough] = [text.scientific(each) for each in texts(pick(column, rough))]
+    return Texts(column, plain, unreadable, rounded)
 
 
 def _upper_x(column: pa.StringArray) -> pa.StringArray:
@@ -146,13 +138,20 @@ def _upper_x(column: pa.StringArray) -> pa.StringArray:
     return from_bytes(offsets(column), changed)
 
 
-def _rewritten(column: pa.StringArray, rough: Bits, rewrite: Callable[[str], str]) -> pa.StringArray:
-    """The column with its rough values rewritten; itself if none changes."""
-    rough = rough & (lengths(column) > 0)
-    rows = np.flatnonzero(rough)
-    before = texts(pick(column, rows)) if len(rows) else []
-    after = [rewrite(each) for each in before]
-    return column if after == before else replaced(column, rough, arrow.column(after))
+def _cleaned(
+    column: pa.StringArray, is_plain: Callable[[pa.StringArray], Bits], clean: Callable[[str], str]
+) -> tuple[pa.StringArray, Bits]:
+    """The column with the values that are not plain cleaned, and which are plain now."""
+    plain = is_plain(column)
+    rough = ~plain & (lengths(column) > 0)
+    if not rough.any():
+        return column, plain
+    before = texts(pick(column, np.flatnonzero(rough)))
+    after = [clean(each) for each in before]
+    if after == before:
+        return column, plain
+    plain[rough] = is_plain(arrow.column(after))
+    return replaced(column, rough, arrow.column(after)), plain
 
 
 def _records(part: Part, chunk: Chunk) -> Part:
@@ -176,8 +175,8 @@ def _filled_cells(part: Part) -> npt.NDArray[np.uint8]:
     count = np.zeros(len(part), np.uint8)
     for codes_of in part.codes.values():
         count += codes_of != EMPTY
-    for key, column in part.texts.items():
-        count += (lengths(column) > 0) | part.unreadable[key]
+    for texts_of in part.texts.values():
+        count += (lengths(texts_of.column) > 0) | texts_of.unreadable
     return count
 
 
@@ -198,8 +197,6 @@ def _taken(part: Part, keep: npt.NDArray[np.bool_], sums: npt.NDArray[np.bool_])
         part.file,
         part.numbers[rows],
         {key: column[rows] for key, column in part.codes.items()},
-        {key: pick(column, rows) for key, column in part.texts.items()},
-        {key: bits[rows] for key, bits in part.unreadable.items()},
-        {key: bits[rows] for key, bits in part.rounded.items()},
+        {key: column.rows(rows) for key, column in part.texts.items()},
         part.numbers[sums],
     )

@@ -15,12 +15,12 @@ import numpy as np
 
 from exchanged.batch import Checks, Facts
 from exchanged.standard import certificate, deadlines, idnumbers, verdicts
-from exchanged.standard.arrow import Codes, lengths, pick, text_at
+from exchanged.standard.arrow import Codes, lengths, text_at
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.coded import Column, numbers
 from exchanged.standard.columns import CODED, Part, Table
 from exchanged.standard.findings import Hitlist
-from exchanged.standard.kernels import Keys, digit, plain_names, plain_numbers, sixteen_digits
+from exchanged.standard.kernels import Keys, digit, sixteen_digits
 from exchanged.standard.qualifications import Offers
 from exchanged.standard.repeats import Repeats
 from exchanged.standard.scope import Scope
@@ -104,12 +104,14 @@ class Validation:
         scope.ok["name"] = np.zeros(len(scope.part), np.bool_)
         if "name" not in scope.part.texts:
             return
-        column, types = scope.part.texts["name"], scope.numbers["id_type"]
-        broken = scope.part.unreadable["name"] & self.hits.active("formula-error")
+        names, types = scope.part.texts["name"], scope.numbers["id_type"]
+        broken = names.unreadable & self.hits.active("formula-error")
         scope.add("formula-error", "name", broken)
-        scope.ok["name"] = plain = plain_names(column) & ~broken
-        rough = np.flatnonzero(~plain & ~broken)
-        plain[rough] = scope.judge("name", rough, lambda row: self._judge_name(text_at(column, row), int(types[row])))
+        scope.ok["name"] = right = names.plain & ~broken
+        rough = np.flatnonzero(~names.plain & ~broken)
+        right[rough] = scope.judge(
+            "name", rough, lambda row: self._judge_name(text_at(names.column, row), int(types[row]))
+        )
 
     def _judge_name(self, name: str, id_type: int) -> Verdict:
         verdict = self._names.get((name, id_type))
@@ -123,21 +125,20 @@ class Validation:
         if _NUMBER not in scope.part.texts:
             scope.ok[_NUMBER] = np.zeros(len(scope.part), np.bool_)
             return np.zeros(len(scope.part), np.uint64)
-        column = scope.part.texts[_NUMBER]
-        broken = scope.part.unreadable[_NUMBER] & self.hits.active("formula-error")
-        rounded = scope.part.rounded[_NUMBER] & ~broken & self.hits.active("number-precision")
-        empty = (lengths(column) == 0) & ~broken & ~rounded
-        good, keys = sixteen_digits(column)
+        texts = scope.part.texts[_NUMBER]
+        broken = texts.unreadable & self.hits.active("formula-error")
+        rounded = texts.rounded & ~broken & self.hits.active("number-precision")
+        empty = (lengths(texts.column) == 0) & ~broken & ~rounded
+        good, keys = sixteen_digits(texts.column)
         scope.add("formula-error", _NUMBER, broken)
         scope.add("number-precision", _NUMBER, rounded)
         scope.add("required", _NUMBER, empty)
         wrong = ~(good | broken | rounded | empty)
-        rough = np.flatnonzero(wrong)
-        rough = rough[~plain_numbers(pick(column, rough))]
-        right = scope.judge(_NUMBER, rough, lambda row: verdicts.number(text_at(column, row), self.hits.active))
+        rough = np.flatnonzero(wrong & ~texts.plain)
+        right = scope.judge(_NUMBER, rough, lambda row: verdicts.number(text_at(texts.column, row), self.hits.active))
         wrong[rough[~right]] = False
         rows = np.flatnonzero(wrong)
-        scope.add("certificate-number-format", _NUMBER, rows, lambda nth: _kind(text_at(column, int(rows[nth]))))
+        scope.add("certificate-number-format", _NUMBER, rows, lambda nth: _kind(text_at(texts.column, int(rows[nth]))))
         scope.ok[_NUMBER] = good & ~rounded & ~broken
         return np.where(scope.ok[_NUMBER], keys, np.uint64(0))
 

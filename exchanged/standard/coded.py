@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -40,22 +39,25 @@ class Column:
         at = np.flatnonzero(self._flagged(column))
         found = column[at]
         for rule, facts in self._facts.items():
-            hit = np.flatnonzero(np.isin(found, list(facts)))
+            hit = np.flatnonzero(self._bits(facts)[found])
             if len(hit):
                 scope.add(rule, self.key, at[hit], _lookup(facts, found[hit]))
         scope.ok[self.key] = right = np.ones(len(column), np.bool_)
-        right[at[np.isin(found, list(self._wrong))]] = False
+        right[at[self._bits(self._wrong)[found]]] = False
 
     def _flagged(self, column: Codes) -> Bits:
         """Which rows have a value with any verdict but plain right."""
         if self.key in DATES:
             words: Bits = column < FIRST_DATE
             return words
-        flags = np.zeros(len(self._words), np.bool_)
-        for facts in self._facts.values():
-            flags[list(facts)] = True
-        flags[list(self._wrong)] = True
-        return cast(Bits, flags[column])
+        flags = self._bits([code for facts in self._facts.values() for code in facts])
+        few: Bits = column <= UNREADABLE
+        return few if not flags[UNREADABLE + 1 :].any() else flags[column]
+
+    def _bits(self, codes: Collection[int]) -> Bits:
+        bits = np.zeros(len(self._words), np.bool_)
+        bits[list(codes)] = True
+        return bits
 
     def _judge_new(self) -> None:
         for code in range(self._judged, len(self._words)):

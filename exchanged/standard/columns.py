@@ -17,7 +17,7 @@ from exchanged.batch import Facts
 from exchanged.standard import arrow
 from exchanged.standard.arrow import Bits, Codes, Rows, encoded, pick
 from exchanged.standard.fields import FIELDS
-from exchanged.standard.kernels import iso_dates
+from exchanged.standard.kernels import plain_dates
 
 EMPTY = 0
 UNREADABLE = 1
@@ -89,7 +89,7 @@ class DateWords(Words):
 
     def encode(self, column: pa.StringArray) -> Codes:
         """Plain dates by their digits, all others once for every distinct text."""
-        codes = iso_dates(column)
+        codes = plain_dates(column)
         rest = np.flatnonzero(codes == 0)
         if len(rest):
             codes[rest] = super().encode(pick(column, rest))
@@ -119,20 +119,35 @@ class Hits:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """One text column of a part.
+
+    plain: the values that need no further look at their characters. unreadable: cells that hold an error. rounded:
+    cells that were stored as a number, so that digits may be lost.
+    """
+
+    column: pa.StringArray
+    plain: Bits
+    unreadable: Bits
+    rounded: Bits
+
+    def rows(self, rows: Rows) -> Texts:
+        """Some of the rows."""
+        return Texts(pick(self.column, rows), self.plain[rows], self.unreadable[rows], self.rounded[rows])
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Consecutive records of one file, normalised.
 
     A column that the file does not have is in neither mapping. `numbers` are row numbers as the spreadsheet program
-    shows them, `sums` those of total and note rows, which are no records. `unreadable` and `rounded` mark the cells of
-    a text column that hold an error, or were stored as a number.
+    shows them, `sums` those of total and note rows, which are no records.
     """
 
     file: int
     numbers: Codes
     codes: Mapping[str, Codes]
-    texts: Mapping[str, pa.StringArray]
-    unreadable: Mapping[str, Bits]
-    rounded: Mapping[str, Bits]
+    texts: Mapping[str, Texts]
     sums: Codes
 
     def __len__(self) -> int:
@@ -177,7 +192,7 @@ class Table:
     def texts(self, key: str, rows: Rows) -> pa.StringArray:
         """The texts of some rows (in ascending order) of a text column; "" where it is missing."""
         pieces = [
-            pick(part.texts[key], local) if key in part.texts else arrow.column([""] * len(local))
+            pick(part.texts[key].column, local) if key in part.texts else arrow.column([""] * len(local))
             for part, local in self._split(rows)
         ]
         return pa.concat_arrays(pieces) if pieces else arrow.column([])

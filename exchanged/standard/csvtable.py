@@ -16,7 +16,7 @@ import pyarrow.csv
 
 from exchanged.standard import arrow
 from exchanged.standard.arrow import Codes, content, pick
-from exchanged.standard.columns import DATES, FIRST_DATE, TEXTS, Part, Words
+from exchanged.standard.columns import DATES, FIRST_DATE, Part, Words
 from exchanged.standard.fields import FIELDS
 from exchanged.standard.kernels import date_texts
 
@@ -45,7 +45,7 @@ class Writer:
     def lines(self, part: Part) -> pa.Buffer:
         """The lines of a part."""
         columns = [self._column(field.key, part) for field in FIELDS]
-        if any(_is_special(part.texts[key]) for key in TEXTS if key in part.texts) or any(self._special.values()):
+        if any(self._special.values()) or any(_is_special(texts.column) for texts in part.texts.values()):
             return arrow.joined([_quoted(column) for column in columns], ",", "\r\n")
         table = pa.table(columns, names=[field.key for field in FIELDS])
         sink = pa.BufferOutputStream()
@@ -54,7 +54,7 @@ class Writer:
 
     def _column(self, key: str, part: Part) -> Any:
         if key in part.texts:
-            return part.texts[key]
+            return part.texts[key].column
         if key not in part.codes:
             return arrow.column([""] * len(part))
         if key in DATES:

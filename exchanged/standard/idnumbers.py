@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import pyarrow as pa
 
 from exchanged.batch import Facts
 from exchanged.standard import identity, verdicts
 from exchanged.standard.arrow import Bits, Codes, Rows, characters, lengths, matches, pick, text_at
 from exchanged.standard.fields import BY_KEY
-from exchanged.standard.kernels import Days, Identities, identities, plain_numbers, rows_of_width
+from exchanged.standard.kernels import Days, Identities, identities, matrix_of
 from exchanged.standard.scope import Scope
 from exchanged.standard.tables import rows as data_rows
 
 KEY = "id_number"
 _PATTERNS = {row["code"]: row["number_pattern"].removeprefix("^").removesuffix("$") for row in data_rows("id-types")}
+_EIGHTEEN_ONLY = frozenset({"201", "237", "238"})
 _FREE_FORM = frozenset({"208", "239", "240", "241", "299"})
 _PROVINCES = np.array([identity.region_ok(f"{first:02d}") for first in range(100)])
 
@@ -37,26 +37,24 @@ def check(scope: Scope) -> None:
     usable = _own(scope)
     _too_long(scope, usable, types)
     for kind in np.unique(types).tolist():
-        rows = np.flatnonzero(usable & (types == kind))
-        if kind and len(rows):
-            _of_type(scope, str(kind), rows)
+        if kind:
+            _of_type(scope, str(kind), usable & (types == kind))
 
 
 def _own(scope: Scope) -> Bits:
     """Which cells hold text that a form can be asked of."""
-    column = scope.part.texts[KEY]
-    broken, rounded = scope.part.unreadable[KEY], scope.part.rounded[KEY]
-    if not scope.hits.active("formula-error"):
-        broken = np.zeros(len(column), np.bool_)
-    if not scope.hits.active("number-precision"):
-        rounded = np.zeros(len(column), np.bool_)
-    empty = ~broken & ~rounded & (lengths(column) == 0)
+    numbers = scope.part.texts[KEY]
+    broken = numbers.unreadable & scope.hits.active("formula-error")
+    rounded = numbers.rounded & ~broken & scope.hits.active("number-precision")
+    empty = ~broken & ~rounded & (lengths(numbers.column) == 0)
     scope.add("formula-error", KEY, broken)
-    scope.add("number-precision", KEY, rounded & ~broken)
+    scope.add("number-precision", KEY, rounded)
     scope.add("required", KEY, empty)
     usable: Bits = ~(broken | rounded | empty)
-    rough = np.flatnonzero(usable & ~plain_numbers(column))
-    right = scope.judge(KEY, rough, lambda row: verdicts.number(text_at(column, row), scope.hits.active, masks=True))
+    rough = np.flatnonzero(usable & ~numbers.plain)
+    right = scope.judge(
+        KEY, rough, lambda row: verdicts.number(text_at(numbers.column, row), scope.hits.active, masks=True)
+    )
     usable[rough[~right]] = False
     return usable
 
@@ -64,7 +62,7 @@ def _own(scope: Scope) -> Bits:
 def _too_long(scope: Scope, usable: Bits, types: Codes) -> None:
     """Numbers over the limit whose type is wrong or asks for no other form: those of the other types fail by form."""
     limit = BY_KEY[KEY].max_length
-    column = scope.part.texts[KEY]
+    column = scope.part.texts[KEY].column
     long = np.flatnonzero(usable & (lengths(column) > limit))
     kept = (types[long] == 0) | np.isin(types[long], [int(kind) for kind in _FREE_FORM])
     long = long[kept]
@@ -74,37 +72,35 @@ def _too_long(scope: Scope, usable: Bits, types: Codes) -> None:
     usable[long] = False
 
 
-def _of_type(scope: Scope, kind: str, rows: Rows) -> None:
-    column = scope.some(KEY, rows)
-    good, eighteen, parts = _form(kind, column)
-    if scope.hits.active("id-format"):
-        wrong = np.flatnonzero(~good)
-        scope.add("id-format", KEY, rows[wrong], lambda nth: _hint(kind, text_at(column, int(wrong[nth]))))
-    right = good.copy()
-    if parts is not None:
-        _gb_11643(scope, kind, rows, eighteen, parts, right)
+def _of_type(scope: Scope, kind: str, where: Bits) -> None:
+    column = scope.part.texts[KEY].column
+    right = np.zeros(len(column), np.bool_)
+    if kind in identity.GB_11643:
+        eighteen = where & (lengths(column) == 18)
+        rows, matrix = matrix_of(column, eighteen, 18)
+        parts = identities(matrix)
+        right[rows] = parts.form & _region_of_type(kind, parts.region)
+    else:
+        eighteen = np.zeros(len(column), np.bool_)
+    others = np.flatnonzero(where & ~eighteen)
+    if len(others) and kind not in _EIGHTEEN_ONLY:
+        right[others] = matches(pick(column, others), _expression(kind))
+    _note_form(scope, kind, np.flatnonzero(where & ~right))
+    if kind in identity.GB_11643:
+        _gb_11643(scope, kind, rows, parts, right)
     if kind == "233":
-        _fifteen(scope, rows, column, right)
-    scope.ok[KEY][rows] = right
+        _fifteen(scope, np.flatnonzero(right & ~eighteen), right)
+    scope.ok[KEY] |= right
 
 
-def _hint(kind: str, number: str) -> Facts:
-    hint = identity.form_hint(kind, number)
-    return {"type": kind} | ({"hint": hint} if hint else {})
+def _note_form(scope: Scope, kind: str, wrong: Rows) -> None:
+    column = scope.part.texts[KEY].column
 
+    def hint(nth: int) -> Facts:
+        found = identity.form_hint(kind, text_at(column, int(wrong[nth])))
+        return {"type": kind} | ({"hint": found} if found else {})
 
-def _form(kind: str, column: pa.StringArray) -> tuple[Bits, Rows, Identities | None]:
-    """Which numbers have the form of their type; of GB 11643's types also the right 18-character ones, taken apart."""
-    if kind not in identity.GB_11643:
-        return _matches(kind, column), np.zeros(0, np.intp), None
-    good = np.zeros(len(column), np.bool_)
-    eighteen, matrix = rows_of_width(column, 18)
-    parts = identities(matrix)
-    good[eighteen] = parts.form & _region_of_type(kind, parts.region)
-    others = np.flatnonzero(lengths(column) != 18)
-    if kind == "233" and len(others):
-        good[others] = _matches(kind, pick(column, others))
-    return good, eighteen, parts
+    scope.add("id-format", KEY, wrong, hint)
 
 
 def _region_of_type(kind: str, region: Days) -> Bits:
@@ -121,37 +117,34 @@ def _expression(kind: str) -> str:
     return rf"\A(?:{_PATTERNS[kind]})\z"
 
 
-def _matches(kind: str, column: pa.StringArray) -> Bits:
-    return matches(column, _expression(kind))
-
-
-def _gb_11643(scope: Scope, kind: str, rows: Rows, eighteen: Rows, parts: Identities, right: Bits) -> None:
-    at = rows[eighteen]
-    good = right[eighteen]
+def _gb_11643(scope: Scope, kind: str, rows: Rows, parts: Identities, right: Bits) -> None:
+    """Check character, region, birth date and gender of the 18-character numbers that have their form."""
+    good = right[rows]
     checked = good & parts.check if scope.hits.active("id-checksum") else good
-    scope.add("id-checksum", KEY, at[good & ~checked])
+    scope.add("id-checksum", KEY, rows[good & ~checked])
     if kind == "201":
-        scope.add("id-region", KEY, at[checked & ~_PROVINCES[parts.region // 10_000 % 100]])
-    right[eighteen] = checked
-    born = scope.codes("birth_date")[at]
-    wrong = checked & scope.ok["birth_date"][at] & (born != parts.born)
-    scope.add("id-birth-mismatch", KEY, at[wrong])
-    scope.ok["birth_agrees"][at[wrong]] = False
-    gender = scope.numbers["gender"][at]
-    wrong = checked & (gender > 0) & ((gender == 1) != parts.odd)
-    scope.add("id-gender-mismatch", KEY, at[wrong])
-    scope.ok["gender_agrees"][at[wrong]] = False
+        scope.add("id-region", KEY, rows[checked & ~_PROVINCES[parts.region // 10_000 % 100]])
+    right[rows] = checked
+    born = scope.codes("birth_date")[rows]
+    wrong = rows[checked & scope.ok["birth_date"][rows] & (born != parts.born)]
+    scope.add("id-birth-mismatch", KEY, wrong)
+    scope.ok["birth_agrees"][wrong] = False
+    gender = scope.numbers["gender"][rows]
+    wrong = rows[checked & (gender > 0) & ((gender == 1) != parts.odd)]
+    scope.add("id-gender-mismatch", KEY, wrong)
+    scope.ok["gender_agrees"][wrong] = False
 
 
-def _fifteen(scope: Scope, rows: Rows, column: pa.StringArray, right: Bits) -> None:
+def _fifteen(scope: Scope, rows: Rows, right: Bits) -> None:
     """The 15-character numbers of foreigners' residence cards, one by one: there are few."""
-    for at in np.flatnonzero(right & (lengths(column) == 15)).tolist():
-        number, row = text_at(column, at), rows[at : at + 1]
+    column = scope.part.texts[KEY].column
+    for row in rows.tolist():
+        number, at = text_at(column, row), np.array([row])
         if identity.checksum_ok("233", number) is False and scope.hits.active("id-checksum"):
-            scope.add("id-checksum", KEY, row)
-            right[at] = False
+            scope.add("id-checksum", KEY, at)
+            right[row] = False
             continue
-        born = int(scope.codes("birth_date")[row[0]])
-        if scope.ok["birth_date"][row[0]] and born // 10_000 % 100 * 10_000 + born % 10_000 != int(number[7:13]):
-            scope.add("id-birth-mismatch", KEY, row)
+        born = int(scope.codes("birth_date")[row])
+        if scope.ok["birth_date"][row] and born // 10_000 % 100 * 10_000 + born % 10_000 != int(number[7:13]):
+            scope.add("id-birth-mismatch", KEY, at)
             scope.ok["birth_agrees"][row] = False

@@ -38,10 +38,24 @@ def fixed(column: pa.StringArray, width: int) -> Bytes:
 
 def rows_of_width(column: pa.StringArray, width: int) -> tuple[Rows, Bytes]:
     """The positions of the values of that many bytes, and those values as a matrix."""
-    rows = np.flatnonzero(lengths(column) == width)
+    return matrix_of(column, lengths(column) == width, width)
+
+
+def matrix_of(column: pa.StringArray, where: Bits, width: int) -> tuple[Rows, Bytes]:
+    """The positions of the set bits, and the values there, which all have that many bytes, as a matrix.
+
+    Values that lie side by side are copied as one: few gaps cost little, and none costs nothing.
+    """
+    rows = np.flatnonzero(where)
     if len(rows) == len(column):
         return rows, fixed(column, width)
-    return rows, fixed(pick(column, rows), width)
+    gaps = np.flatnonzero(np.diff(rows) != 1)
+    if not len(rows) or len(gaps) * 16 > len(rows):
+        return rows, fixed(pick(column, rows), width)
+    start, data = offsets(column), payload(column)
+    first, after = rows[np.append(0, gaps + 1)], rows[np.append(gaps, len(rows) - 1)] + 1
+    runs = [data[a:b] for a, b in zip(start[first].tolist(), start[after].tolist(), strict=True)]
+    return rows, np.concatenate(runs).reshape(len(rows), width)
 
 
 def rows_holding(column: pa.StringArray, at: Rows) -> Bits:
@@ -95,15 +109,18 @@ def _dotted(names: pa.StringArray) -> Bits:
     return matches(names, rf"\A{han}{{2,}}(·{han}{{2,}})*\z")
 
 
-def iso_dates(column: pa.StringArray) -> Days:
-    """YYYY-MM-DD, a real day of 1900 to 2199, as the number YYYYMMDD; 0 for anything else."""
+def plain_dates(column: pa.StringArray) -> Days:
+    """A real day of 1900 to 2199 in eight digits, with or without - / . between, as the number YYYYMMDD; else 0."""
     out = np.zeros(len(column), np.int32)
-    rows, matrix = rows_of_width(column, 10)
-    for start in range(0, len(rows), BLOCK):
-        char = np.ascontiguousarray(matrix[start : start + BLOCK].T)
-        dashed = (char[4] == 45) & (char[7] == 45)
-        place = char[[0, 1, 2, 3, 5, 6, 8, 9]] - np.uint8(48)
-        out[rows[start : start + BLOCK]] = np.where(dashed & (place <= 9).all(axis=0), _day(place), 0)
+    for width, places in ((10, [0, 1, 2, 3, 5, 6, 8, 9]), (8, [*range(8)])):
+        rows, matrix = rows_of_width(column, width)
+        for start in range(0, len(rows), BLOCK):
+            char = np.ascontiguousarray(matrix[start : start + BLOCK].T)
+            place = char[places] - np.uint8(48)
+            good = (place <= 9).all(axis=0)
+            if width == 10:
+                good &= (char[4] == char[7]) & ((char[4] == 45) | (char[4] == 46) | (char[4] == 47))
+            out[rows[start : start + BLOCK]] = np.where(good, _day(place), 0)
     return out
 
 

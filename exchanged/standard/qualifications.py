@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import numpy as np
 
 from exchanged.batch import Facts
-from exchanged.standard.arrow import Rows
+from exchanged.standard.arrow import Bits, Rows
 from exchanged.standard.catalogue import LEAVING_FROM, Catalogue
 from exchanged.standard.columns import FIRST_DATE, Words
 from exchanged.standard.scope import Scope
 
 _RULES = ("not-in-catalogue", "catalogue-leaving")
+_OFFERED = ("ok", "catalogue-leaving")
 
 
 class Offers:
@@ -34,18 +35,15 @@ class Offers:
         names = scope.codes("qualification")[rows]
         times = np.searchsorted(self._turns, scope.codes("issue_date")[rows], side="right")
         pairs = names.astype(np.int64) * len(self._days) + times
-        present = _present(pairs, len(self._names) * len(self._days))
-        found: dict[str, list[int]] = {}
-        for pair in present:
-            found.setdefault(self._judged(pair), []).append(pair)
-        for rule in _RULES:
-            self._note(scope, rule, rows, pairs, found.get(rule, []))
+        present, which = _present(pairs, len(self._names) * len(self._days))
+        verdicts = np.array([self._judged(pair) for pair in present.tolist()])
         scope.ok["listed"] = np.ones(len(scope.part), np.bool_)
-        if "not-in-catalogue" in found:
-            scope.ok["listed"][rows[np.isin(pairs, found["not-in-catalogue"])]] = False
-        for pair in found.get("ok", []) + found.get("catalogue-leaving", []):
-            if self._listed[pair]:
-                self._check_direction(scope, rows[pairs == pair], self._listed[pair])
+        for rule in _RULES:
+            if rule in verdicts:
+                self._note(scope, rule, rows, pairs, (verdicts == rule)[which])
+        for at, pair in enumerate(present.tolist()):
+            if verdicts[at] in _OFFERED and self._listed[pair]:
+                self._check_direction(scope, rows[which == at], self._listed[pair])
 
     def _judged(self, pair: int) -> str:
         verdict = self._verdicts.get(pair)
@@ -60,13 +58,13 @@ class Offers:
         name, time = divmod(pair, len(self._days))
         return self._names.texts[name], self._days[time]
 
-    def _note(self, scope: Scope, rule: str, rows: Rows, pairs: Rows, which: list[int]) -> None:
-        if which:
-            hit = np.flatnonzero(np.isin(pairs, which))
-            scope.add(rule, "qualification", rows[hit], self._facts(rule, pairs[hit]))
-
-    def _facts(self, rule: str, pairs: Rows) -> Callable[[int], Facts]:
-        return lambda nth: self._proposal(int(pairs[nth])) if rule == "not-in-catalogue" else {}
+    def _note(self, scope: Scope, rule: str, rows: Rows, pairs: Rows, where: Bits) -> None:
+        pairs = pairs[where]
+        if rule == _RULES[0]:
+            scope.ok["listed"][rows[where]] = False
+            scope.add(rule, "qualification", rows[where], lambda nth: self._proposal(int(pairs[nth])))
+        else:
+            scope.add(rule, "qualification", rows[where])
 
     def _proposal(self, pair: int) -> Facts:
         """What the name should be, in the catalogue's words."""
@@ -91,12 +89,15 @@ def _turns(catalogue: Catalogue) -> list[str]:
     return sorted({entry.start for entry in entries} | {day.isoformat() for day in ends} | {LEAVING_FROM})
 
 
-def _present(pairs: Rows, size: int) -> list[int]:
-    if size <= 1 << 20:
-        seen = np.zeros(size, np.bool_)
-        seen[pairs] = True
-        return [int(pair) for pair in np.flatnonzero(seen)]
-    return [int(pair) for pair in np.unique(pairs)]
+def _present(pairs: Rows, size: int) -> tuple[Rows, Rows]:
+    """The pairs that occur, and for every row which of them it has."""
+    if size > 1 << 20:
+        return np.unique(pairs, return_inverse=True)
+    place = np.zeros(size, np.int64)
+    place[pairs] = 1
+    present = np.flatnonzero(place)
+    place[present] = np.arange(len(present))
+    return present, place[pairs]
 
 
 def _number(day: str) -> int:

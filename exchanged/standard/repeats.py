@@ -128,7 +128,7 @@ class Repeats:
 
 def _hashes(scope: Scope, key: str) -> Keys:
     if key in scope.part.texts:
-        return hashes(scope.part.texts[key])
+        return hashes(scope.part.texts[key].column)
     return np.zeros(len(scope.part), np.uint64)
 
 
@@ -136,7 +136,10 @@ def _repeated(keys: Keys) -> Rows:
     """The positions of all keys that stand more than once."""
     ordered: Keys = np.sort(keys)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    return np.flatnonzero(np.isin(keys, twice)) if len(twice) else np.zeros(0, np.int64)
+    if not len(twice):
+        return np.zeros(0, np.int64)
+    nearest = np.minimum(np.searchsorted(twice, keys), len(twice) - 1)
+    return np.flatnonzero(twice[nearest] == keys)
 
 
 def _groups(texts: pa.StringArray) -> Groups:

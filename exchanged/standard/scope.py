@@ -60,4 +60,4 @@ class Scope:
 
     def some(self, key: str, rows: Rows) -> pa.StringArray:
         """Some texts of a text column."""
-        return pick(self.part.texts[key], rows)
+        return pick(self.part.texts[key].column, rows)

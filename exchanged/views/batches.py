@@ -234,12 +234,12 @@ def _sources(page: Page, batch: Found, language: str) -> None:
 
 def _counts(page: Page, batch: Found, language: str) -> None:
     rows: list[list[Span]] = [
-        [one["qualification"], one["direction"], text(f"level.{one['level']}", language), f"{one['count']:,}"]
-        for one in (batch.get("facts") or {}).get("counts", ())
+        [one["qualification"], text(f"level.{one['level']}", language), f"{one['count']:,}"]
+        for one in batch.get("counts", ())
     ]
     if rows:
         page.heading(text("show.counts", language))
-        page.table(rows, right=(3,), indent=2)
+        page.table(rows, right=(2,), indent=2)
 
 
 def _event(event: Found, language: str) -> list[Span]:

@@ -90,20 +90,23 @@ def _rule(page: Page, found: list[Found], summary: Found, files: bool, language:
 
 
 def _places(found: list[Found], title: str, files: bool, language: str) -> list[list[Span]]:
-    rows: list[list[Span]] = []
-    for (file, column, message, numbers), _ in _merged(found):
-        row: list[Span] = [(str(file or ""), "dim")] if files else []
-        row.append(_rows(numbers, language))
-        row.append((column or "", "cyan"))
-        row.append(_beside(message, title))
-        if any(span if isinstance(span, str) else span[0] for span in row):
-            rows.append(row)
-    return rows
+    rows: list[list[tuple[str, str]]] = [
+        [
+            (str(file or "") if files else "", "dim"),
+            (_rows(numbers, language), ""),
+            (column or "", "cyan"),
+            (_beside(message, title), ""),
+        ]
+        for (file, column, message, numbers), _ in _merged(found)
+    ]
+    used = [n for n in range(4) if any(row[n][0] for row in rows)]
+    return [[row[n] for n in used] for row in rows] if used else []
 
 
 def _beside(message: str, title: str) -> str:
     """What a message says more than the title above it."""
-    return message.removeprefix(title).lstrip("，；：,;: ").strip()
+    more = message.removeprefix(title).lstrip("，；：,;: ").strip()
+    return more[1:-1] if more[:1] in ("（", "(") and more[-1:] in ("）", ")") else more
 
 
 def _merged(found: list[Found]) -> list[tuple[tuple[Any, str | None, str, list[int]], int]]:

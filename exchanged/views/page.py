@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from exchanged.messages import width
+from exchanged.messages import clean, width
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+__all__ = ["Line", "Page", "Span", "Table", "clean", "plain", "show", "width"]
+
 Span = str | tuple[str, str]  # text, or text and style
 GAP = "  "
-IDEOGRAPHIC_SPACE = "\u3000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,6 @@ def plain(page: Page) -> str:
         rows = _aligned(block) if isinstance(block, Table) else ["".join(_text(span) for span in block.spans)]
         lines += [(indent + row).rstrip() for row in rows]
     return "".join(f"{line}\n" for line in lines)
-
-
-def clean(text: str) -> str:
-    """Text without anything that acts on a terminal: controls, direction marks and lone surrogates as \\x and \\u."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == IDEOGRAPHIC_SPACE else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode()
 
 
 def _text(span: Span) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import shutil
+import struct
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -171,12 +172,38 @@ def bomb(size: int) -> bytes:
             if "sheet1" not in name:
                 archive.writestr(name, content)
         with archive.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
-            sheet.write(f'<worksheet xmlns="{MAIN}"><sheetData>'.encode())
+            sheet.write(f'<worksheet xmlns="{MAIN}"><sheetData>{inline_row(1, HEADERS)}'.encode())
             block = b"<row></row>" * 95325
             for _ in range(size // len(block)):
                 sheet.write(block)
             sheet.write(b"</sheetData></worksheet>")
     return out.getvalue()
+
+
+def ole(streams: dict[str, bytes]) -> bytes:
+    """A compound file of some streams, each padded to at least 4096 bytes; 512-byte sectors, one FAT sector."""
+    fat, body, entries = [0xFFFFFFFD, 0xFFFFFFFE], b"", [_entry("Root Entry", 5, 0xFFFFFFFE, 0, 1)]
+    for index, (name, content) in enumerate(streams.items(), 1):
+        padded = content.ljust(max(4096, -(-len(content) // 512) * 512), b"\0")
+        start, count = len(fat), len(padded) // 512
+        fat += [*range(start + 1, start + count), 0xFFFFFFFE]
+        entries.append(_entry(name, 2, start, len(padded), -1, index + 1 if index < len(streams) else -1))
+        body += padded
+    assert len(fat) <= 128
+    assert len(entries) <= 4
+    table = struct.pack("<128L", *fat, *[0xFFFFFFFF] * (128 - len(fat)))
+    head = struct.pack("<8s16xHHHHH6xLLLLLLLLL", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 0x3E, 3, 0xFFFE, 9, 6, 0, 1, 1, 0,
+                       4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)  # fmt: skip
+    difat = struct.pack("<109L", 0, *[0xFFFFFFFF] * 108)
+    return head + difat + table + b"".join(entries).ljust(512, b"\0") + body
+
+
+def _entry(name: str, kind: int, start: int, size: int, child: int = -1, right: int = -1) -> bytes:
+    wide = name.encode("utf-16-le")
+    none = 0xFFFFFFFF
+    return struct.pack(
+        "<64sHBBLLL16xL16xLQ", wide, len(wide) + 2, kind, 1, none, right & none, child & none, 0, start, size
+    )
 
 
 def ods(content: str, manifest: str = "") -> bytes:

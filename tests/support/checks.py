@@ -20,7 +20,9 @@ def checks(**over: Any) -> Checks:
     return Checks(**{"today": TODAY, **over})
 
 
-def sheet(rows: Iterable[Mapping[str, str]], name: str = "a.csv", headers: Sequence[str] = HEADERS) -> tuple[str, io.BytesIO]:
+def sheet(
+    rows: Iterable[Mapping[str, str]], name: str = "a.csv", headers: Sequence[str] = HEADERS
+) -> tuple[str, io.BytesIO]:
     """Rows as a CSV file that lies nowhere."""
     return name, io.BytesIO(csv_text(rows, headers).encode())
 

@@ -124,7 +124,11 @@ class Judge:
 
     def _person(self, row: Row, wrong: set[str]) -> Iterator[tuple[str, str, bool]]:
         number, kind = row["id_number"], row["id_type"]
-        if "birth_date" not in wrong and "issue_date" not in wrong and dates.under_16(row["birth_date"], row["issue_date"]):
+        if (
+            "birth_date" not in wrong
+            and "issue_date" not in wrong
+            and dates.under_16(row["birth_date"], row["issue_date"])
+        ):
             yield "birth_date", "issued-before-16", False
         if "id_number" in wrong or "id_type" in wrong:
             return
@@ -173,7 +177,11 @@ class Judge:
                 for key, rule in (("birth_date", "id-birth-mismatch"), ("gender", "id-gender-mismatch"))
                 if (number, rule) in noted
             }
-            if any(people.setdefault((row["id_number"], key), row[key]) != row[key] for key in SAME_PERSON if key in compared):
+            if any(
+                people.setdefault((row["id_number"], key), row[key]) != row[key]
+                for key in SAME_PERSON
+                if key in compared
+            ):
                 yield "id-conflict", number, NAME_OF["id_number"]
             if {"qualification", "direction", "level"} <= ok:
                 award = (row["id_number"], row["qualification"], row["direction"], row["level"])

@@ -152,7 +152,7 @@ class World:
         opened = {}
         for package in sorted(self.inbox.glob("*.pgp")):
             with tarfile.open(fileobj=BytesIO(self.national.plain(package)), mode="r:gz") as inside:
-                opened[package.stem] = {one.name: inside.extractfile(one).read() for one in inside}  # type: ignore[union-attr]
+                opened[package.stem] = {one.name: (inside.extractfile(one) or BytesIO()).read() for one in inside}
         return opened
 
     def left(self, *folders: str) -> list[str]:

@@ -1,0 +1,179 @@
+"""What the operator decides, and what happens when the world outside is not there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.support.world import World
+
+
+@pytest.fixture(autouse=True)
+def _quick(world: World) -> None:
+    world.configure(intake={"settle": "0s"})
+
+
+def one(done: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+    (batch,) = done["batches"]
+    return batch
+
+
+def complete(world: World) -> None:
+    world.sheet("一月", 5)
+    world.scan("一月")
+
+
+def test_a_server_that_is_down_delays_the_batch_and_loses_nothing(world: World) -> None:
+    world.server.stop()
+    complete(world)
+    done = world.run("once", "--json")
+    assert done.returncode == 3
+    batch = one(json.loads(done.stdout))
+    assert (batch["state"], batch["reason"]) == ("sealed", "delivery.unreachable")
+    assert "next_attempt" in world.ask("show", batch["batch"])
+    world.server.start()
+    assert world.once()["pending"] == 1, "the next try is in a minute"
+    assert world.run("retry", batch["batch"]).returncode == 0
+    assert one(world.once())["state"] == "closed"
+
+
+def test_a_changed_host_key_stops_delivery_and_shows_both(world: World) -> None:
+    other = world.server.host_key.split()[0] + " AAAAC3NzaC1lZDI1NTE5AAAAIGF2b2lkIHRoZSByZWFsIGtleSBpbiB0aGlzIHRlc3Qh"
+    world.configure(delivery={"host_keys": [other]})
+    complete(world)
+    batch = one(world.once())
+    assert batch["reason"] == "delivery.host_key_mismatch"
+    facts = world.ask("show", batch["batch"])["reason_facts"]
+    assert facts["expected"].split()[-1].startswith("SHA256:")
+    assert facts["offered"].split()[-1].startswith("SHA256:")
+    assert list(world.inbox.iterdir()) == []
+
+
+def test_a_foreign_file_of_the_same_name_is_never_overwritten(world: World) -> None:
+    world.run("hold")
+    complete(world)
+    batch = one(world.once())
+    assert batch["state"] == "sealed"
+    (world.inbox / f"{batch['batch']}.pgp").write_bytes(b"foreign")
+    world.run("release")
+    assert one(world.once())["reason"] == "delivery.conflict"
+    assert world.ask("status")["states"] == {"held": 1}
+    assert (world.inbox / f"{batch['batch']}.pgp").read_bytes() == b"foreign"
+    (world.inbox / f"{batch['batch']}.pgp").unlink()
+    assert world.run("release", batch["batch"]).returncode == 0
+    assert one(world.once())["state"] == "closed"
+
+
+def test_an_altered_package_is_not_sent(world: World) -> None:
+    world.run("hold")
+    complete(world)
+    batch = one(world.once())["batch"]
+    package = world.state / "outbox" / f"{batch}.pgp"
+    content = bytearray(package.read_bytes())
+    content[len(content) // 2] ^= 1
+    package.write_bytes(content)
+    world.run("release")
+    assert one(world.once())["reason"] == "delivery.package_changed"
+    assert list(world.inbox.iterdir()) == []
+
+
+def test_an_altered_source_is_not_sealed(world: World) -> None:
+    world.sheet("一月", 5)
+    batch = one(world.once())["batch"]
+    source = world.state / "spool" / batch / "1"
+    source.write_bytes(source.read_bytes().replace("中心".encode(), "中央".encode()))
+    world.scan("一月")
+    assert one(world.once())["state"] == "held"
+    assert list(world.inbox.iterdir()) == []
+
+
+def test_a_held_batch_waits_for_the_operator(world: World) -> None:
+    world.sheet("一月", 5)
+    batch = one(world.once())["batch"]
+    assert world.run("hold", batch).returncode == 0
+    world.scan("一月")
+    assert one(world.once())["state"] == "held"
+    assert world.run("release", batch).returncode == 0
+    assert one(world.once())["state"] == "closed"
+    assert world.run("release", batch).returncode == 3
+
+
+def test_findings_of_severity_hold_wait_for_a_person_before_sealing(world: World) -> None:
+    world.configure(standard={"severity": {"id-region": "hold"}})
+    world.sheet("一月", 5, 证件号码="999999199001011234")
+    done = world.once()
+    assert one(done)["reason"] != "finding.hold"
+
+
+def test_a_withdrawn_batch_gives_the_files_back_at_once(world: World) -> None:
+    world.run("hold")
+    complete(world)
+    batch = one(world.once())["batch"]
+    assert world.run("withdraw", batch, "--reason", "wrong month").returncode == 0
+    assert world.ask("show", batch)["state"] == "withdrawn"
+    assert {path.name for path in (world.rejected / batch).iterdir()} >= {"一月.csv", "一月.pdf"}
+    assert world.left("state/spool", "state/outbox") == []
+    world.run("release")
+    complete(world)
+    assert one(world.once())["state"] == "closed", "what was withdrawn may be reported anew"
+
+
+def test_a_delivered_batch_cannot_be_withdrawn(world: World) -> None:
+    complete(world)
+    batch = one(world.once())["batch"]
+    assert world.run("withdraw", batch, "--reason", "late").returncode == 3
+
+
+def test_the_history_of_a_certificate_can_be_traced(world: World) -> None:
+    sheet = world.sheet("一月", 5).read_text()
+    world.scan("一月")
+    batch = one(world.once())["batch"]
+    number = sheet.splitlines()[3].split(",")[4]
+    found = world.ask("trace", number)
+    assert [(one["batch"], one["row"], one["state"]) for one in found["history"]] == [(batch, 4, "closed")]
+    assert world.ask("trace", "9999999999999999")["history"] == []
+
+
+def test_an_altered_ledger_or_evidence_is_found(world: World) -> None:
+    complete(world)
+    batch = one(world.once())["batch"]
+    assert world.run("audit").returncode == 0
+    path = world.state / "evidence" / f"{batch}.json"
+    good = path.read_text()
+    path.write_text(good.replace('"rows": 5', '"rows": 6'))
+    assert world.run("audit").returncode == 4
+    path.write_text(good)
+    assert world.run("audit").returncode == 0
+    import sqlite3
+
+    with sqlite3.connect(world.state / "ledger.db") as db:
+        db.execute("DROP TRIGGER event_stays")
+        db.execute("UPDATE event SET facts = replace(facts, '\"rows\":5', '\"rows\":6')")
+    assert world.run("audit").returncode == 4
+
+
+def test_a_key_that_is_gone_makes_the_batch_wait(world: World) -> None:
+    away = world.unit.path.with_name(world.unit.path.name + "x")
+    world.unit.kill()
+    shutil.move(world.unit.path, away)
+    world.unit.path.mkdir(mode=0o700)
+    complete(world)
+    batch = one(world.once())
+    assert (batch["state"], batch["reason"]) == ("confirmed", "sealing.signer_missing")
+    world.unit.kill()
+    shutil.rmtree(world.unit.path)
+    shutil.move(away, world.unit.path)
+    world.run("retry", batch["batch"])
+    assert one(world.once())["state"] == "closed"
+
+
+def test_a_second_instance_is_refused(world: World) -> None:
+    daemon = world.daemon()
+    world.wait(lambda: b"daemon.ready" in (world.root / "log").read_bytes())
+    assert world.run("once").returncode == 3
+    assert world.ask("status")["daemon"]
+    daemon.terminate()
+    assert daemon.wait(20) == 0
+    assert not world.ask("status")["daemon"]
