@@ -70,7 +70,8 @@ def standard() -> dict[str, Any]:
     return {
         "format": "exchanged-standard/1",
         "fields": [
-            {"order": one.order, "name": one.name, "key": one.key, "max_length": one.max_length} for one in fields.FIELDS
+            {"order": one.order, "name": one.name, "key": one.key, "max_length": one.max_length}
+            for one in fields.FIELDS
         ],
         "codes": list(tables.rows("codes")),
         "rules": [

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from exchanged.batch import Checks, Finding, Reading
+from exchanged.batch import Checks, Finding, Reading, Severity
 from exchanged.reading import read
 from exchanged.stages.normalise import Normaliser
 from exchanged.stages.validate import Validation
@@ -34,6 +34,8 @@ INDEX = struct.Struct("<IH32s32s")
 """One record of `Checked.index`: row, file, SHA-256 of the certificate number, SHA-256 of its line in the table."""
 
 _COLUMN_RULES = frozenset({"column-missing", "column-unknown", "column-duplicate"})
+_WHOLE_ALL_THE_SAME = frozenset({"column-unknown", "column-duplicate"})
+"""The rules of scope file that leave a table to send. What lacks data is an error whatever the configuration says."""
 
 Files = Sequence[tuple[str, BinaryIO]]
 Combination = tuple[str | None, str | None, str | None]
@@ -166,10 +168,8 @@ class _Run:
     def open(self, reading: Reading) -> None:
         self.readings.append(reading)
         self.records.append(0)
-        self.usable &= not reading.findings
         for finding in reading.findings:
-            severity = self.validation.hits.severity(finding.rule)
-            self.file_findings.append(replace(finding, severity=severity))
+            self._note_file(finding)
 
     def add(self, part: Part) -> None:
         if self.validation.hits.active("total-row"):
@@ -188,8 +188,13 @@ class _Run:
     def close(self, number: int) -> None:
         """A file without records is a finding, unless one that explains it is there already."""
         if not self.records[number] and all(f.rule in _COLUMN_RULES for f in self.readings[number].findings):
-            self.usable = False
-            self.file_findings.append(self._finding("table-empty", None))
+            self._note_file(self._finding("table-empty", None))
+
+    def _note_file(self, finding: Finding) -> None:
+        whole = finding.rule in _WHOLE_ALL_THE_SAME
+        severity = self.validation.hits.severity(finding.rule) if whole else Severity.ERROR
+        self.usable &= severity is not Severity.ERROR
+        self.file_findings.append(replace(finding, severity=severity))
 
     def _finding(self, rule: str, row: int | None) -> Finding:
         reading = self.readings[-1]
@@ -215,11 +220,14 @@ class _Run:
         return FileFacts(reading.file, reading.sheet, reading.header_row or None, records)
 
     def _counted(self) -> tuple[dict[str, int], dict[str, int]]:
-        total = Counter(self.validation.hits.counts())
-        total.update(finding.rule for finding in self.file_findings + self.sums)
+        hits, other = self.validation.hits, self.file_findings + self.sums
+        total = Counter(hits.counts())
         severities = {"error": 0, "hold": 0, "warn": 0}
         for rule, count in total.items():
-            severities[self.validation.hits.severity(rule).value] += count
+            severities[hits.severity(rule).value] += count
+        for finding in other:
+            severities[finding.severity.value] += 1
+        total.update(finding.rule for finding in other)
         return {rule: total[rule] for rule in RULES if rule in total}, severities
 
     def _findings(self) -> list[Finding]:
@@ -232,7 +240,8 @@ class _Run:
         sheets = [(reading.file, reading.sheet) for reading in self.readings]
         order = {sheet: at for at, sheet in enumerate(sheets)}
         rows = sums + [placed(hit, nth, self.table, sheets, hits.severity) for hit, nth in chosen]
-        rows.sort(key=lambda finding: (order[finding.file or "", finding.sheet], finding.row or 0))
+        if sums:
+            rows.sort(key=lambda finding: (order[finding.file or "", finding.sheet], finding.row or 0))
         return files + rows
 
     def _editions(self) -> str:

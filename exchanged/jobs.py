@@ -35,7 +35,7 @@ def check(
 def pack(
     args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
 ) -> tuple[dict[str, Any], bytes]:
-    """Write the inside of a package to `out`: the table is made anew from the spreadsheets. The last file is the scan."""
+    """Write the inside of a package to `out`, the table made anew from the spreadsheets; the last file is the scan."""
     from exchanged import checking
     from exchanged.sealing import package
 

@@ -62,11 +62,11 @@ def searched(paths: Iterator[Path], told: list[str]) -> list[str]:
 def watch_processes(stop: threading.Event, seen: set[bytes]) -> None:
     """Command lines and environments of everything that runs meanwhile."""
     while not stop.is_set():
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and int(entry) != os.getpid():
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
                 for what in ("cmdline", "environ", "comm"):
                     try:
-                        seen.add(Path("/proc", entry, what).read_bytes())
+                        seen.add((entry / what).read_bytes())
                     except OSError:
                         continue
         time.sleep(0.01)

@@ -140,6 +140,23 @@ def test_a_missing_column_is_one_finding_and_the_rest_is_still_checked() -> None
     assert checked.digest is None and checked.rows == 5
 
 
+def test_a_column_too_many_may_be_made_a_warning_and_the_table_is_whole() -> None:
+    rows = [{**row, "备用": "1"} for row in ROWS]
+    files = [sheet(rows, headers=[*HEADERS, "备用"])]
+    assert not check(files, checks()).valid
+    warned = check(files, checks(severity={"column-unknown": "warn"}))
+    assert warned.valid and warned.severities["warn"] == 1
+    assert warned.digest == run(ROWS).digest
+
+
+@pytest.mark.parametrize("rule", ["column-missing", "table-empty", "file-type"])
+def test_what_lacks_data_is_an_error_whatever_is_configured(rule: str) -> None:
+    headers = [name for name in HEADERS if name != "性别"]
+    files = [sheet(ROWS, "a.csv", headers), sheet([], "b.csv"), ("c.xlsx", io.BytesIO(b"nothing"))]
+    checked = check(files, checks(severity={rule: "warn"}))
+    assert checked.severities["error"] == 3 and checked.digest is None
+
+
 @pytest.mark.parametrize("missing", HEADERS)
 def test_any_one_column_may_be_missing(missing: str) -> None:
     checked = check([sheet(ROWS, headers=[name for name in HEADERS if name != missing])], checks(), index=True)

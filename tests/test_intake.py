@@ -139,8 +139,8 @@ def test_a_newer_sheet_of_the_same_name_replaces_a_waiting_one(world: World) -> 
 
 @pytest.mark.parametrize(
     "name",
-    [".x.csv", "~$x.csv", ".~lock.x.csv#", "x.csv.part", "x.tmp", "x.crdownload", "x.filepart", "Thumbs.db", "desktop.ini",
-     "@eaDir/x.csv"],
+    [".x.csv", "~$x.csv", ".~lock.x.csv#", "x.csv.part", "x.tmp", "x.crdownload", "x.filepart", "Thumbs.db",
+     "desktop.ini", "@eaDir/x.csv"],
 )  # fmt: skip
 def test_names_of_other_programs_are_ignored(world: World, name: str) -> None:
     path = world.put(name, b"x")

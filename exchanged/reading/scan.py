@@ -57,7 +57,6 @@ for _code, _at in {
 TYPES = ("n", "s", "str", "b", "e", "inlineStr", "d")
 NUMBER, SHARED, STRING, BOOL, ERROR, INLINE, DATE = range(7)
 _CARRY = 64 << 20
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _KEEP = np.array([0, *(0xFFFFFFFFFFFFFFFF >> (64 - 8 * n) for n in range(1, 9))], np.uint64)
 _POWERS = 10 ** np.arange(8, dtype=np.int64)
 Ints = npt.NDArray[np.intp]

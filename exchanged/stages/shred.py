@@ -21,7 +21,7 @@ NAMES = {"0": "scan"}
 
 
 def shred(spool: Path, package: Path | None, passes: int) -> list[dict[str, Any]]:
-    """Destroy a batch's files; gives the deletion record, one entry a file, named by role, never by the clerk's name."""
+    """Destroy a batch's files. Gives the deletion record: one entry a file, by role, never by the clerk's name."""
     record = []
     if spool.is_dir():
         for path in sorted(spool.iterdir()):

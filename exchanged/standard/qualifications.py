@@ -36,7 +36,7 @@ class Offers:
         times = np.searchsorted(self._turns, scope.codes("issue_date")[rows], side="right")
         pairs = names.astype(np.int64) * len(self._days) + times
         present, which = _present(pairs, len(self._names) * len(self._days))
-        verdicts = np.array([self._judged(pair) for pair in present.tolist()])
+        verdicts = np.array([self._judged(pair) for pair in present.tolist()], np.str_)
         scope.ok["listed"] = np.ones(len(scope.part), np.bool_)
         for rule in _RULES:
             if rule in verdicts:
