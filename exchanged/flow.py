@@ -3,8 +3,8 @@
 Takes   the ledger's open batches and the stages of `exchanged.steps`
 Gives   batches one state further, or waiting with a reason, or ended
 Redo    intent is recorded before a stage acts and its result after it is durable; every stage may be run again
-Ends    Refused rejects, NotYet defers, Held holds; any other exception is counted against the batch, and the third that
-        kills or fails a step in one state holds it. Other batches go on.
+Ends    Refused rejects, NotYet defers, Held holds; any other exception is counted against the batch, and the third in
+        one state holds it; so does the tenth death of the process during its step. Other batches go on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from exchanged.steps import Steps
 
 RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
 SPREAD = 0.2
-CRASHES = 3
+FAILURES = 3  # of a step by a fault of ours, in one state
+DEATHS = 10  # of the process during a step: hostile input dies in children, so this is mostly power, memory or a kill
 
 _DISK = {
     errno.ENOSPC: "disk.full",
@@ -50,7 +51,7 @@ class Flow:
     def recover(self) -> None:
         """At start: a step that was at work when the process ended counts against its batch."""
         for batch in self._ledger.crashed():
-            if batch.crashes >= CRASHES and batch.state not in TERMINAL and batch.state is not State.HELD:
+            if batch.crashes >= DEATHS and batch.state not in TERMINAL and batch.state is not State.HELD:
                 self._hold(batch, Held("step.repeated", count=batch.crashes))
 
     def due(self, lane: Lane, most: int) -> list[Record]:
@@ -146,7 +147,7 @@ class Flow:
             attempt=attempt,
             **{"class": kind},
         )
-        if attempt >= CRASHES and batch.state not in TERMINAL:
+        if attempt >= FAILURES and batch.state not in TERMINAL:
             self._hold(batch, Held("step.failed", place=place))
         else:
             self._ledger.defer(
