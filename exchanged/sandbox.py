@@ -38,7 +38,6 @@ _TABLES = (
         "pyarrow",
         "pyarrow.compute",
         "pyarrow.csv",
-        "fastexcel",
         "python_calamine",
         "exchanged.checking",
     ),
@@ -274,6 +273,7 @@ def _environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": "262144",  # big columns go back to the system as soon as they are dropped
     }
 
 

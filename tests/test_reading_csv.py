@@ -226,3 +226,10 @@ def test_all_cells_are_text() -> None:
     reading = read(io.BytesIO(csv_bytes(table(2))), "a.csv", Limits())
     assert all(cells.kind == Kind.TEXT for chunk in reading.chunks for cells in chunk.columns.values())
     assert taken(reading).numbers == []  # chunks are taken once
+
+
+@pytest.mark.parametrize("name", ["报表.xls", "报表.xlsx", "报表.et"])
+def test_delimited_text_under_a_workbooks_name_is_told_by_its_content(name: str) -> None:
+    for separator in (",", "\t"):
+        reading = read(io.BytesIO(csv_bytes(table(2), "gb18030", separator)), name, Limits())
+        assert (reading.findings, reading.header_row) == ((), 1)

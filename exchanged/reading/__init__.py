@@ -59,8 +59,8 @@ def _read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     found = sniff.kind(head, source, name)
     if found == "encrypted":
         raise Trouble("file-encrypted")
-    if found not in sniff.READABLE or (found == "csv" and name.lower().endswith(sniff.WORKBOOKS)):
-        raise Trouble("file-type", found="text" if found == "csv" else found or "unknown")
+    if found not in sniff.READABLE:
+        raise Trouble("file-type", found=found or "unknown")
     if found == "csv":
         from exchanged.reading import csvfile
 
