@@ -7,10 +7,10 @@ PYTEST_ARGS ?= -n auto
 
 .PHONY: test quick demo bench lint docs lock clean
 
-test: $(READY)
+test: $(READY) lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-quick: $(READY)
+quick: $(READY) lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
 
 demo: $(READY)

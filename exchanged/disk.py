@@ -32,7 +32,8 @@ class DurabilityLost(BaseException):
 class Destroyed:
     """How one file ended: `method` (overwritten, unlinked, absent), its file system, codes of what that cannot promise.
 
-    Caveats: copy-on-write, data-journal, remote, flash (a remapped block may keep the old content), names
+    Caveats: not-overwritten (the file was not ours to write), copy-on-write, data-journal,
+    remote, flash (a remapped block may keep the old content), names
     (the folder's block may keep the old file name), swap (memory may have been written to swap).
     """
 
@@ -153,6 +154,8 @@ def destroy(path: Path, passes: int = 1) -> Destroyed:
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return Destroyed("absent", filesystem(path.parent)[0], 0, ())
+    except PermissionError:  # someone else's file, not writable for us; the folder is
+        return _unlink(path)
     try:
         size = os.fstat(fd).st_size
         aside = path if path.name.endswith(GONE) else path.with_name(f".{secrets.token_hex(8)}{GONE}")
@@ -169,6 +172,14 @@ def destroy(path: Path, passes: int = 1) -> Destroyed:
     sync_folder(path.parent)
     name, caveats = filesystem(path.parent)
     return Destroyed("overwritten" if passes else "unlinked", name, size, caveats)
+
+
+def _unlink(path: Path) -> Destroyed:
+    size = path.lstat().st_size
+    path.unlink()
+    sync_folder(path.parent)
+    name, caveats = filesystem(path.parent)
+    return Destroyed("unlinked", name, size, ("not-overwritten", *caveats))
 
 
 def _overwrite(fd: int, size: int) -> None:

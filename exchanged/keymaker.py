@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from exchanged import disk
 from exchanged.errors import NotYet
@@ -43,16 +44,22 @@ def openpgp(folder: Path, name: str, passphrase: str = "", expire: str = "2y") -
 
 def exported(folder: Path, fingerprint: str) -> bytes:
     """The public key, armoured, to hand to the other side."""
-    argv = ["gpg", "--homedir", str(folder), "--no-options", "--batch", "--armor", "--export", fingerprint]
-    done = _run(argv, b"", subprocess.PIPE)
-    return done.stdout
+    return str(_ring(folder).export_keys(fingerprint)).encode()
 
 
 def import_key(folder: Path, armoured: bytes) -> None:
     """Take another side's public key in."""
-    argv = ["gpg", "--homedir", str(folder), "--no-options", "--batch", "--no-tty", "--import"]
-    if _run(argv, armoured, subprocess.DEVNULL).returncode:
+    if not _ring(folder).import_keys(armoured).fingerprints:
         raise NotYet("setup.gpg_failed")
+
+
+def _ring(folder: Path) -> Any:
+    import gnupg
+
+    try:
+        return gnupg.GPG(gnupghome=str(folder), options=["--no-options"])
+    except OSError:
+        raise NotYet("setup.gpg_failed") from None
 
 
 def ssh(path: Path, comment: str) -> str:

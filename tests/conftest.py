@@ -9,6 +9,7 @@ pytest_plugins = [
     for name in (
         "tests.support.gpghome",
         "tests.support.sshd",
+        "tests.support.token",
         "tests.support.world",
     )
     if importlib.util.find_spec(name)

@@ -67,7 +67,7 @@ def init(arguments: Arguments) -> int:
     """Writes a commented configuration and the folders, on request keys."""
     from exchanged import api
 
-    tell(*api.init(arguments.directory, arguments.keys))
+    tell(*api.init(arguments.directory, arguments.keys, arguments.language))
     return status.OK
 
 

@@ -244,8 +244,8 @@ class Ledger(Store):
         """Batches in one of these states whose time has come, oldest first; finished ones until they are cleared."""
         marks = ", ".join("?" * len(states))
         query = (
-            f"SELECT * FROM batch WHERE cleared = 0 AND state IN ({marks})"  # noqa: S608
-            " AND next_attempt <= ? ORDER BY ordinal LIMIT ?"
+            "SELECT * FROM batch WHERE ordinal IN (SELECT ordinal FROM batch"  # noqa: S608
+            f" WHERE cleared = 0 AND state IN ({marks}) AND next_attempt <= ? ORDER BY ordinal LIMIT ?) ORDER BY ordinal"
         )
         with self._lock:
             return [self._record(row) for row in self._db.execute(query, (*states, moment, most)).fetchall()]
@@ -319,8 +319,9 @@ class Ledger(Store):
             self._db.execute("DELETE FROM temp.incoming")
             self._db.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?, ?)", rows)
             facts = judge(self._against_history(batch, correction))
-            self._db.execute(
-                "INSERT OR IGNORE INTO certificate SELECT number, ?, row, file, content FROM temp.incoming",
+            self._db.execute(  # in the order of the key: hashes in any other would touch every page of a long history
+                "INSERT OR IGNORE INTO certificate SELECT number, ?, row, file, content FROM temp.incoming"
+                " ORDER BY number, file, row",
                 (batch.ordinal,),
             )
             self._move(batch, State.VALIDATED, "batch.validated", facts)
@@ -329,10 +330,11 @@ class Ledger(Store):
 
     def _against_history(self, batch: Record, correction: bool) -> list[tuple[str, int, int]]:
         undone = ", ".join(f"'{state}'" for state in sorted(UNDONE))
+        join = "LEFT" if correction else "CROSS"  # CROSS: look up each incoming number, never go through all known ones
         rows = self._db.execute(
             "SELECT i.file, i.row, max(b.ordinal) AS last, c.content = i.content AS same FROM temp.incoming i"  # noqa: S608
-            " LEFT JOIN (certificate c JOIN batch b"
-            f" ON b.ordinal = c.batch AND b.state NOT IN ({undone}) AND b.ordinal != ?) ON c.number = i.number"
+            f" {join} JOIN certificate c ON c.number = i.number AND c.batch != ?1"
+            f" {join} JOIN batch b ON b.ordinal = c.batch AND b.state NOT IN ({undone})"
             " GROUP BY i.file, i.row"
             " HAVING (last IS NULL AND ?2) OR (last IS NOT NULL AND (same OR NOT ?2)) ORDER BY i.file, i.row",
             (batch.ordinal, correction),
