@@ -1,0 +1,249 @@
+"""The ledger: compare-and-set, the chain, the certificate index, and what it never holds."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchanged.errors import IntegrityFailure, NotYet
+from exchanged.ledger import GENESIS, Ledger, Record, Source
+from exchanged.secrets import Secrets
+from exchanged.states import MOVES, ROUTE, TERMINAL, IllegalMove, State, may_move
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return opened(tmp_path)
+
+
+def opened(folder: Path) -> Ledger:
+    return Ledger(folder / "ledger.db", Secrets.load(folder / "ledger.key"))
+
+
+def claimed(ledger: Ledger, name: str = "jx-20260101-0123456789", stem: str = "一月") -> Record:
+    ledger.claim(
+        name, stem, "新增", hashlib.sha256(stem.encode()).digest(), [Source(1, f"{stem}.csv", "a" * 64, 9, "t")]
+    )
+    return again(ledger, name)
+
+
+def again(ledger: Ledger, name: str) -> Record:
+    batch = ledger.batch(name)
+    assert batch is not None
+    return batch
+
+
+def number(value: int) -> bytes:
+    return hashlib.sha256(str(value).encode()).digest()
+
+
+def rows(*pairs: tuple[int, int]) -> list[tuple[bytes, int, int, bytes]]:
+    """(certificate, content) pairs as records of one file, from row 2 on."""
+    return [(number(one), row, 0, number(content)) for row, (one, content) in enumerate(pairs, 2)]
+
+
+def enter(ledger: Ledger, batch: Record, found: list[tuple[bytes, int, int, bytes]], correction: bool = False) -> Any:
+    told: list[Any] = []
+
+    def judge(wrong: list[tuple[str, int, int]]) -> dict[str, Any]:
+        told.extend(wrong)
+        if wrong:
+            raise ValueError
+        return {"rows": len(found)}
+
+    try:
+        ledger.validate(batch, found, correction, judge)
+    except ValueError:
+        assert again(ledger, batch.id).state is batch.state
+    return told
+
+
+def test_a_batch_moves_only_from_where_it_is(ledger: Ledger) -> None:
+    batch = claimed(ledger)
+    ledger.move(batch, State.VALIDATED)
+    with pytest.raises(NotYet, match=r"batch\.moved_meanwhile"):
+        ledger.move(batch, State.REJECTED)
+    assert again(ledger, batch.id).state is State.VALIDATED
+
+
+@pytest.mark.parametrize("before", list(State))
+@pytest.mark.parametrize("after", list(State))
+def test_an_illegal_move_raises_and_changes_nothing(before: State, after: State) -> None:
+    if after in MOVES[before]:
+        may_move(before, after)
+    else:
+        with pytest.raises(IllegalMove):
+            may_move(before, after)
+
+
+def test_the_route_leads_from_claimed_to_closed_by_legal_moves() -> None:
+    state, seen = State.CLAIMED, []
+    while state not in TERMINAL:
+        seen.append(state)
+        may_move(state, ROUTE[state].done)
+        state = ROUTE[state].done
+    assert state is State.CLOSED
+    assert seen == [State.CLAIMED, State.VALIDATED, State.CONFIRMED, State.SEALED, State.DELIVERED]
+
+
+def test_what_steps_find_out_adds_up(ledger: Ledger) -> None:
+    batch = claimed(ledger)
+    ledger.note(batch, "delivery.offered", offered="then")
+    ledger.move(batch, State.VALIDATED, rows=3, digest="sha256:x", warnings={})
+    known = again(ledger, batch.id)
+    assert (known.rows, known.digest) == (3, "sha256:x")
+    assert known.facts == {"offered": "then", "rows": 3, "digest": "sha256:x", "warnings": {}}
+
+
+def test_the_ledger_holds_no_name_a_clerk_gave(ledger: Ledger, tmp_path: Path) -> None:
+    claimed(ledger, stem="张三的表")
+    ledger.close()
+    for path in tmp_path.iterdir():
+        assert "张三".encode() not in path.read_bytes()
+    assert again(opened(tmp_path), "jx-20260101-0123456789").stem == "张三的表"
+
+
+def test_another_key_cannot_read_the_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    claimed(ledger)
+    ledger.close()
+    (tmp_path / "ledger.key").write_bytes(b"x" * 32)
+    with pytest.raises(NotYet, match=r"ledger\.key_missing"):
+        opened(tmp_path).batches()
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    Secrets.load(tmp_path / "ledger.key")
+    (tmp_path / "ledger.key").chmod(0o644)
+    with pytest.raises(NotYet):
+        Secrets.load(tmp_path / "ledger.key")
+
+
+def test_a_number_may_be_entered_once(ledger: Ledger) -> None:
+    first, second = claimed(ledger, "jx-1-a", "甲"), claimed(ledger, "jx-1-b", "乙")
+    assert enter(ledger, first, rows((1, 1), (2, 2))) == []
+    assert enter(ledger, second, rows((3, 3), (2, 2), (1, 9))) == [
+        ("already-reported", 0, 3),
+        ("conflicts-with-history", 0, 4),
+    ]
+    assert enter(ledger, second, rows((3, 3))) == []
+
+
+@pytest.mark.parametrize("undone", [State.REJECTED, State.WITHDRAWN])
+def test_what_was_undone_was_not_reported(ledger: Ledger, undone: State) -> None:
+    first = claimed(ledger, "jx-1-a", "甲")
+    enter(ledger, first, rows((1, 1)))
+    ledger.move(again(ledger, first.id), undone)
+    assert enter(ledger, claimed(ledger, "jx-1-b", "乙"), rows((1, 1))) == []
+
+
+def test_a_correction_needs_something_to_correct_and_must_differ_from_it(ledger: Ledger) -> None:
+    enter(ledger, claimed(ledger, "jx-1-a", "甲"), rows((1, 1), (2, 2)))
+    second = claimed(ledger, "jx-1-b", "乙")
+    found = rows((1, 7), (2, 2), (3, 3))
+    assert enter(ledger, second, found, correction=True) == [("already-reported", 0, 3), ("correction-unknown", 0, 4)]
+    assert enter(ledger, second, rows((1, 7)), correction=True) == []
+    third = claimed(ledger, "jx-1-c", "丙")
+    assert enter(ledger, third, rows((1, 7)), correction=True) == [("already-reported", 0, 2)], (
+        "the last content counts"
+    )
+
+
+def test_a_number_is_traced_through_every_batch(ledger: Ledger) -> None:
+    first = claimed(ledger, "jx-1-a", "甲")
+    enter(ledger, first, rows((5, 1), (1, 1)))
+    (place,) = ledger.trace(number(1))
+    assert (place.batch, place.row, place.state) == ("jx-1-a", 3, State.VALIDATED)
+    assert ledger.trace(number(99)) == []
+
+
+def test_the_chain_is_whole_after_any_number_of_events(ledger: Ledger) -> None:
+    assert (ledger.head(), ledger.verify()) == (GENESIS, 0)
+    for count in range(1, 20):
+        ledger.record("daemon.started", pid=count)
+        assert ledger.verify() == count
+
+
+@pytest.mark.parametrize(
+    "crime",
+    [
+        "UPDATE event SET facts = '{}' WHERE seq = 2",
+        "UPDATE event SET time = '2020-01-01T00:00:00+00:00' WHERE seq = 1",
+        "DELETE FROM event WHERE seq = 2",
+        "UPDATE event SET hash = previous WHERE seq = 3",
+        "INSERT INTO event SELECT 4, time, batch, event, facts, hash, hash FROM event WHERE seq = 3",
+    ],
+)
+def test_a_rewritten_history_is_noticed(ledger: Ledger, tmp_path: Path, crime: str) -> None:
+    for count in range(3):
+        ledger.record("daemon.started", pid=count)
+    ledger.close()
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.execute("DROP TRIGGER event_stays")
+        db.execute("DROP TRIGGER event_kept")
+        db.execute(crime)
+    with pytest.raises(IntegrityFailure):
+        opened(tmp_path).verify()
+
+
+def test_events_cannot_be_changed_by_accident(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.record("daemon.started", pid=1)
+    ledger.close()
+    with sqlite3.connect(tmp_path / "ledger.db") as db, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        db.execute("DELETE FROM event")
+
+
+def test_a_ledger_of_a_newer_program_is_left_alone(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.close()
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    with pytest.raises(NotYet, match=r"ledger\.newer"):
+        opened(tmp_path)
+
+
+def test_what_is_no_database_is_an_unavailable_ledger(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"not a database, but long enough to look like a file of something" * 40)
+    with pytest.raises(NotYet, match=r"ledger\.unavailable"):
+        opened(tmp_path)
+
+
+def test_many_threads_move_each_batch_once(ledger: Ledger) -> None:
+    batch, won = claimed(ledger), []
+
+    def race() -> None:
+        try:
+            ledger.move(batch, State.VALIDATED)
+            won.append(1)
+        except NotYet:
+            pass
+
+    threads = [threading.Thread(target=race) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    ledger.verify()
+
+
+def test_a_death_during_a_step_counts_against_its_batch_until_it_moves(ledger: Ledger) -> None:
+    batch = claimed(ledger)
+    for count in (1, 2):
+        ledger.begin(again(ledger, batch.id))
+        (crashed,) = ledger.crashed()
+        assert crashed.crashes == count
+    ledger.move(again(ledger, batch.id), State.VALIDATED)
+    assert ledger.crashed() == []
+
+
+@given(st.text())
+def test_what_is_hidden_can_be_shown_and_differs_every_time(text: str) -> None:
+    secrets = Secrets(b"k" * 32)
+    assert secrets.reveal(secrets.conceal(text)) == text
+    assert secrets.conceal(text) != secrets.conceal(text)
