@@ -291,6 +291,8 @@ def _contradictions(settings: Settings) -> list[ConfigProblem]:
     problems = []
     if settings.deletion.after == "acknowledged" and not settings.receipts.enabled:
         problems.append(ConfigProblem("deletion.after", "config.needs_receipts", {}))
+    if settings.receipts.enabled:
+        problems.append(ConfigProblem("receipts.enabled", "config.receipts_unsupported", {}))
     folders = settings.folders
     others = {
         "forms": folders.forms,

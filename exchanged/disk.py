@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 BLOCK = 1 << 20
+RANDOM = 1 << 14  # fresh random bytes of which an overwriting is made, again and again: the kernel makes them slowly
 GONE = ".gone"  # what is being destroyed carries this ending until it is gone
 PART = ".part"
 
@@ -183,7 +184,7 @@ def _unlink(path: Path) -> Destroyed:
 
 
 def _overwrite(fd: int, size: int) -> None:
-    block = os.urandom(min(size, BLOCK))
+    block = (os.urandom(min(size, RANDOM)) * (BLOCK // RANDOM))[: min(size, BLOCK)]
     for offset in range(0, size, BLOCK):
         os.pwrite(fd, block[: size - offset], offset)
     sync(fd)

@@ -12,8 +12,10 @@ wait for children, gpg and the network: hostile input is opened elsewhere.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -28,11 +30,12 @@ from exchanged.sandbox import Sandbox
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.stages import giveback
-from exchanged.stages.intake import Intake
+from exchanged.stages.intake import Group, Intake
 from exchanged.states import TERMINAL, Lane, State
 from exchanged.steps import Steps
 
 WORKERS = {Lane.PREPARE: 2, Lane.COURIER: 1}
+ROUND = 5.0  # seconds that claiming may take before the loop shows that it moves
 SWEEP = 3600.0  # seconds between looks for rejected folders whose time is over
 PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which keeps changing
 
@@ -64,6 +67,9 @@ class Engine:
     """The work of one instance. Used by one thread; it has threads of its own for the steps."""
 
     def __init__(self, settings: Settings) -> None:
+        with contextlib.suppress(ValueError):  # not in the main thread
+            # a writer that opens a file while we ask whether it is open makes the kernel send SIGIO
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.settings = settings
         self.ledger, self._secrets = open_ledger(settings)
         self._sandbox = Sandbox()
@@ -71,6 +77,7 @@ class Engine:
         self._running: dict[Future[None], tuple[Lane, str]] = {}
         self._swept = 0.0
         self._failing: str | None = None
+        self._draining = False
         self.touched: dict[str, None] = {}
         self.unsettled = 0
         self.orphans = 0
@@ -106,37 +113,48 @@ class Engine:
 
     def tick(self, look: bool = True) -> bool:
         """One round: take what has settled, start what is due. True if anything has happened."""
-        moved = self._collect()
-        if look:
-            moved = self._take() or moved
-            self._sweep()
-        return self._start() or moved
+        moved, self._draining = self._collect(), False
+        try:
+            if look:
+                moved = self._take() or moved
+                self._sweep()
+            return self._start() or moved
+        except NotYet as problem:
+            self._say(problem.code, reason=problem.code)
+            return moved
 
     def _take(self) -> bool:
-        claimed = False
+        """Claim what has settled, for a while: a heap of files is taken in several rounds."""
+        claimed, ends = False, time.monotonic() + ROUND
         with self._drop_trouble():
             found = self._intake.look()
             self.unsettled = found.unsettled
             self.orphans = 0
             for group in found.ready:
-                try:
-                    batch = self._intake.claim(group)
-                except NotYet as problem:
-                    if problem.code != "batch.moved_meanwhile":
-                        log.emit("ledger.unavailable", reason=problem.code)
-                    self._intake.recover()
-                    continue
-                except OSError:
-                    self._intake.recover()
-                    raise
+                batch = self._claim(group)
                 if batch is None:
                     self.orphans += 1
                     continue
                 self.touched[batch.id] = None
                 claimed = True
                 self._start()
+                if time.monotonic() > ends:
+                    break
             self._failing = None
         return claimed
+
+    def _claim(self, group: Group) -> Record | None:
+        """Claim one group; what went wrong half-way is put back at once."""
+        try:
+            return self._intake.claim(group)
+        except NotYet as problem:
+            self._intake.recover()
+            if problem.code != "batch.moved_meanwhile":
+                raise
+            return None
+        except OSError:
+            self._intake.recover()
+            raise
 
     @contextlib.contextmanager
     def _drop_trouble(self) -> Iterator[None]:
@@ -144,10 +162,16 @@ class Engine:
         try:
             yield
         except OSError as error:
-            code = "folder.missing" if isinstance(error, FileNotFoundError) else "disk.failed"
-            if self._failing != code:
-                log.emit(code, folder="drop", errno=error.errno or 0)
-            self._failing = code
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            missing = isinstance(error, FileNotFoundError)
+            code = "disk.full" if full else "folder.missing" if missing else "disk.failed"
+            self._say(code, folder="drop", errno=error.errno or 0)
+
+    def _say(self, code: str, **facts: Any) -> None:
+        """A trouble of the whole instance, said once until it is over."""
+        if self._failing != code and code in log.EVENTS:
+            log.emit(code, **facts)
+        self._failing = code
 
     def _start(self) -> bool:
         """Hand due batches that are not at work to their lane, as many as the lane has hands."""
@@ -159,10 +183,14 @@ class Engine:
                 continue
             due = [batch for batch in self._flow.due(lane, room + len(self._running)) if not self._at_work(batch)]
             for batch in due[:room]:
-                self._running[pool.submit(self._flow.advance, batch)] = (lane, batch.id)
+                self._running[pool.submit(self._flow.advance, batch, self._go_on)] = (lane, batch.id)
                 self.touched[batch.id] = None
                 started = True
         return started
+
+    def _go_on(self) -> bool:
+        """Whether a worker may take its batch a step further without asking again."""
+        return not self._draining
 
     def _at_work(self, batch: Record) -> bool:
         return any(name == batch.id for _, name in self._running.values())
@@ -189,7 +217,8 @@ class Engine:
         wait(self._running, seconds, FIRST_COMPLETED)
 
     def drain(self, seconds: float) -> bool:
-        """Let the steps in hand end; False if one has not after so many seconds."""
+        """Let the steps in hand end, and no batch begin another; False if one has not after so many seconds."""
+        self._draining = True
         wait(self._running, seconds)
         self._collect()
         return not self._running
@@ -236,7 +265,7 @@ class Engine:
         return {
             "format": "exchanged-once/1",
             "batches": [brief(batch) for batch in batches],
-            "pending": len(waiting) + self.orphans + self.unsettled,
+            "pending": len(waiting) + self.orphans + self.unsettled + bool(self._failing),
             "rejected": sum(batch.state is State.REJECTED for batch in batches),
         }
 

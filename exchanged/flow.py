@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from exchanged import log
@@ -61,10 +61,19 @@ class Flow:
         states = [state for state, step in ROUTE.items() if step.lane is lane]
         return self._ledger.due([*states, *(TERMINAL if lane is Lane.PREPARE else ())], time.time(), most)
 
-    def advance(self, batch: Record) -> None:
-        """Run the next step of a batch and record how it ended. Raises nothing but what ends the process."""
+    def advance(self, batch: Record, go_on: Callable[[], bool] = lambda: False) -> None:
+        """Run the next step of a batch and record how it ended; while `go_on` says so, also what its lane can do next.
+
+        Raises nothing but what ends the process.
+        """
+        lane: Lane | None = _lane(batch)
+        left: Record | None = batch
         try:
-            self._attempt(batch)
+            while left is not None:
+                self._attempt(left)
+                left = self._ledger.batch(batch.id) if go_on() else None
+                if left is not None and not _due(left, lane):
+                    left = None
         except NotYet as problem:
             if problem.code != "batch.moved_meanwhile":
                 log.emit("ledger.unavailable", batch=batch.id, reason=problem.code)
@@ -194,6 +203,19 @@ class Flow:
         self._ledger.move(batch, State.WITHDRAWN, note=self._ledger.hide(reason))
         log.emit("batch.withdrawn", batch=batch.id)
         return True
+
+
+def _lane(batch: Record) -> Lane | None:
+    """Who has something to do for a batch; nobody while it is held."""
+    if batch.state in TERMINAL:
+        return Lane.PREPARE
+    return ROUTE[batch.state].lane if batch.state in ROUTE else None
+
+
+def _due(batch: Record, lane: Lane | None) -> bool:
+    """Whether this lane has something to do for a batch now."""
+    moment = batch.next_attempt
+    return _lane(batch) is lane and not batch.cleared and moment is not None and moment <= time.time()
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:

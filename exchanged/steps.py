@@ -46,6 +46,7 @@ class Steps:
         self.endings = Endings(settings, ledger, self.spool, self._outbox)
         self._sealing: Any = None
         self._courier: Any = None
+        self._told: set[tuple[object, str]] = set()
 
     # --- claimed -> validated -------------------------------------------------------------------------------------
 
@@ -202,9 +203,11 @@ class Steps:
     def _warn_of_expiry(self) -> None:
         keys = self.sealing.keys()
         for key in keys:
-            if key["expires"] and key["state"] in ("ok", "token"):
+            told = (key["fingerprint"], today())
+            if key["expires"] and key["state"] in ("ok", "token") and told not in self._told:
                 left = dt.datetime.fromisoformat(str(key["expires"])).timestamp() - time.time()
                 if left < EXPIRY_WARNING:
+                    self._told.add(told)
                     log.emit(
                         "sealing.key_expiring",
                         fingerprint=key["fingerprint"],

@@ -117,7 +117,7 @@ class Ledger(Store):
     def sources(self, batch: Record) -> list[Source]:
         """The clerk's files of a batch: the scan (position 0) if it has come, then the spreadsheets."""
         query = "SELECT * FROM source WHERE batch = ? ORDER BY position"
-        with self._lock:
+        with self.reading():
             rows = self._db.execute(query, (batch.ordinal,)).fetchall()
         return [
             Source(r["position"], self._secrets.reveal(r["name"]), r["sha256"], r["bytes"], r["claim"]) for r in rows
@@ -133,12 +133,12 @@ class Ledger(Store):
 
     def knows_claim(self, claim: str) -> bool:
         """Whether files that came through this claim folder have been entered."""
-        with self._lock:
+        with self.reading():
             return self._db.execute("SELECT 1 FROM source WHERE claim = ? LIMIT 1", (claim,)).fetchone() is not None
 
     def claimed_digests(self, claim: str) -> set[str]:
         """SHA-256 of every file that was entered through this claim folder."""
-        with self._lock:
+        with self.reading():
             return {row[0] for row in self._db.execute("SELECT sha256 FROM source WHERE claim = ?", (claim,))}
 
     def _expect(self, batch: Record) -> None:
@@ -232,12 +232,12 @@ class Ledger(Store):
     def batches(self, *, open_only: bool = False) -> list[Record]:
         """Batches in order of claiming; `open_only`: those for which something is left to do."""
         query = f"SELECT * FROM batch {'WHERE cleared = 0' if open_only else ''} ORDER BY ordinal"  # noqa: S608
-        with self._lock:
+        with self.reading():
             return [self._record(row) for row in self._db.execute(query).fetchall()]
 
     def open_count(self) -> int:
         """How many batches are not finished."""
-        with self._lock:
+        with self.reading():
             return int(self._db.execute("SELECT count(*) FROM batch WHERE cleared = 0").fetchone()[0])
 
     def due(self, states: Sequence[State], moment: float, most: int) -> list[Record]:
@@ -245,26 +245,27 @@ class Ledger(Store):
         marks = ", ".join("?" * len(states))
         query = (
             "SELECT * FROM batch WHERE ordinal IN (SELECT ordinal FROM batch"  # noqa: S608
-            f" WHERE cleared = 0 AND state IN ({marks}) AND next_attempt <= ? ORDER BY ordinal LIMIT ?) ORDER BY ordinal"
+            f" WHERE cleared = 0 AND state IN ({marks}) AND next_attempt <= ? ORDER BY ordinal LIMIT ?)"
+            " ORDER BY ordinal"
         )
-        with self._lock:
+        with self.reading():
             return [self._record(row) for row in self._db.execute(query, (*states, moment, most)).fetchall()]
 
     def batch(self, batch: str) -> Record | None:
-        with self._lock:
+        with self.reading():
             row = self._db.execute("SELECT * FROM batch WHERE id = ?", (batch,)).fetchone()
         return self._record(row) if row else None
 
     def paired(self, pairing: bytes) -> list[Record]:
         """Batches of one lane and stem that are not finished, newest first."""
         query = "SELECT * FROM batch WHERE pairing = ? AND cleared = 0 ORDER BY ordinal DESC"
-        with self._lock:
+        with self.reading():
             rows = self._db.execute(query, (pairing,)).fetchall()
         return [record for record in map(self._record, rows) if record.state not in TERMINAL]
 
     def count_named(self, prefix: str) -> int:
         """How many batches have an id that begins so."""
-        with self._lock:
+        with self.reading():
             return int(self._db.execute("SELECT count(*) FROM batch WHERE id GLOB ? || '*'", (prefix,)).fetchone()[0])
 
     def _record(self, row: sqlite3.Row) -> Record:
@@ -281,7 +282,7 @@ class Ledger(Store):
             "SELECT json_extract(b.facts, '$.manifest') FROM event e JOIN batch b ON b.id = e.batch"
             " WHERE e.event = 'batch.delivered' ORDER BY e.seq DESC LIMIT 1"
         )
-        with self._lock:
+        with self.reading():
             row = self._db.execute(query).fetchone()
         return row[0] if row else None
 
@@ -358,5 +359,5 @@ class Ledger(Store):
             "SELECT b.id, b.state, c.row, c.file, c.content FROM certificate c JOIN batch b ON b.ordinal = c.batch"
             " WHERE c.number = ? ORDER BY b.ordinal, c.file, c.row"
         )
-        with self._lock:
+        with self.reading():
             return [Reported(r[0], State(r[1]), r[2], r[3], r[4]) for r in self._db.execute(query, (number,))]

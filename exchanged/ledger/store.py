@@ -81,9 +81,18 @@ class Store:
         self.id = self._meta("ledger")
 
     def _meta(self, key: str) -> str:
-        with self._lock:
+        with self.reading():
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return str(row[0])
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep other threads out while reading. Raises NotYet("ledger.unavailable") when it cannot be read now."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.OperationalError as error:
+                raise NotYet("ledger.unavailable", error=error.sqlite_errorname or "SQLITE_ERROR") from None
 
     @contextlib.contextmanager
     def change(self) -> Iterator[None]:
@@ -112,14 +121,14 @@ class Store:
 
     def version(self) -> int:
         """Changes whenever another process has written to the ledger."""
-        with self._lock:
+        with self.reading():
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     # --- events ---------------------------------------------------------------------------------------------------
 
     def head(self) -> str:
         """Hash of the last event."""
-        with self._lock:
+        with self.reading():
             row = self._db.execute("SELECT hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         return str(row[0]) if row else GENESIS
 
@@ -140,7 +149,7 @@ class Store:
     def events(self, batch: str | None = None) -> list[Event]:
         """All events in order, or those of one batch."""
         query = "SELECT * FROM event WHERE ?1 IS NULL OR batch = ?1 ORDER BY seq"
-        with self._lock:
+        with self.reading():
             rows = self._db.execute(query, (batch,)).fetchall()
         return [Event(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
 

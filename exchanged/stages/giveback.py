@@ -9,6 +9,7 @@ Ends    OSError when it cannot be written: the batch stays in its state
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ def give_back(rejected: Path, batch: str, spool: Path, sources: Sequence[Source]
     target = rejected / batch
     part = disk.temp_name(target)
     part.mkdir()
-    part.chmod(FOLDER_MODE)
+    part.chmod(stat.S_IMODE(part.stat().st_mode) | FOLDER_MODE)  # the clerks' group is inherited through setgid
     for source in sources:
         fd = os.open(spool / str(source.position), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

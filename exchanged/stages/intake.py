@@ -10,6 +10,7 @@ Ends    a file that is not regular, or hard-linked, is never opened and is logge
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -32,6 +33,7 @@ IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
 IGNORED_STARTS = (".", "~$")
 IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
 IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
+RESERVE = 16 << 20  # bytes that claiming leaves free, so that the ledger can always be written
 HEAD = 1024  # bytes in which a PDF's mark must stand
 
 Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change while a file settles
@@ -254,6 +256,8 @@ class Intake:
     def _enter(self, group: Group, claimed: list[tuple[Item, Path]], token: str, old: Record | None) -> Record | None:
         """Copy the claimed files into the spool, enter the batch, destroy the originals."""
         scan_first = sorted(claimed, key=lambda pair: (not pair[0].is_scan, _nfc(pair[1].name)))
+        if disk.free(self._spool) < RESERVE + sum(item.mark[0] for item, _ in claimed):
+            raise OSError(errno.ENOSPC, "no room in the spool")
         part = disk.folder(self._spool / f".{token}{disk.PART}")
         sources = []
         position = 0 if any(item.is_scan for item, _ in claimed) else 1
