@@ -11,6 +11,7 @@ Events of the drop folder are only a hint: the folder is listed at every rescan 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import signal
 import socket
@@ -20,12 +21,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from exchanged import __version__, api, config, disk, log
+from exchanged import __version__, api, config, disk, log, overview
 from exchanged.engine import Engine
 from exchanged.errors import ConfigError
 from exchanged.settings import Settings
 
 PULSE = 1.0  # seconds between rounds when nothing happens
+NEAR = 2  # days before a reporting day
 DRAIN = 75.0  # seconds that steps in hand are given at stop
 
 
@@ -106,6 +108,7 @@ class Daemon:
         self._version = engine.ledger.version()
         self._watch = Watch(engine.settings.folders.drop, self._wake)
         self._told = ""
+        self._reminded: dt.date | None = None
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -138,6 +141,7 @@ class Daemon:
         if self._reload and self._engine.drain(0.1):
             self._change()
         self._engine.rest()
+        self._remind()
         notify("WATCHDOG=1", *self._status())
         if moved:
             return
@@ -164,6 +168,17 @@ class Daemon:
         """Seconds to sleep: short while a file settles, else the pulse that also feeds systemd's watchdog."""
         settle = self._engine.settings.intake.settle
         return min(PULSE, max(0.05, settle / 4)) if self._engine.unsettled else PULSE
+
+    def _remind(self) -> None:
+        """Say once a day that a reporting day is near while batches are open."""
+        day = dt.date.today()
+        if day == self._reminded:
+            return
+        self._reminded = day
+        window, pending = overview.next_window(self._engine.settings, day), self._engine.open_count()
+        left = (dt.date.fromisoformat(window) - day).days if window else NEAR + 1
+        if pending and left <= NEAR:
+            log.emit("calendar.window_near", time=window, days=left, pending=pending)
 
     def _status(self) -> tuple[str, ...]:
         text = f"STATUS={self._engine.open_count()} open" + (", delivery paused" if self._engine.ledger.paused else "")

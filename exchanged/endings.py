@@ -33,7 +33,7 @@ class Endings:
         self._outbox = outbox
         self._evidence = settings.folders.state / "evidence"
 
-    def give_back(self, batch: Record, refusal: Refused) -> dict[str, Any]:
+    def give_back(self, batch: Record, refusal: Refused, note: str | None = None) -> dict[str, Any]:
         """Give the clerk the originals and what is wrong with them; facts of the rejection without places."""
         sources = self._ledger.sources(batch)
         result = refusal.result or self._result(batch, sources)
@@ -42,7 +42,7 @@ class Endings:
             for one in refusal.findings:
                 by_rule[one.rule] = by_rule.get(one.rule, 0) + 1
             result = {**result, "summary": _summary(refusal.findings, by_rule)}
-        reports = report.reports(batch.id, batch.stem, result, refusal.findings, self._settings.language)
+        reports = report.reports(batch.id, batch.stem, result, refusal.findings, self._settings.language, note)
         giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, reports)
         return {"errors": result["summary"]["error"], "rules": by_rule, "reason": _first(refusal)}
 
@@ -64,7 +64,7 @@ class Endings:
     def clear(self, batch: Record) -> dict[str, Any]:
         """A finished batch: nothing of it stays but the evidence, and for a reported one the clerk's slip."""
         if batch.state is State.WITHDRAWN and (self._spool / batch.id).is_dir():
-            self.give_back(batch, Refused())
+            self.give_back(batch, Refused(), "withdrawn")
         deletion = shred.shred(
             self._spool / batch.id, self._outbox / f"{batch.id}.pgp", self._settings.deletion.overwrite
         )

@@ -127,6 +127,15 @@ def test_a_reload_changes_where_it_looks(quick: World) -> None:
     quick.wait(lambda: said(quick, "batch.rejected"), 15)
 
 
+def test_a_near_reporting_day_is_said_while_batches_are_open(quick: World) -> None:
+    quick.configure(calendar={"windows": [{"day": day} for day in range(1, 32)]})
+    quick.sheet("一月", 5)
+    quick.once()
+    quick.daemon()
+    near = quick.wait(lambda: said(quick, "calendar.window_near"))
+    assert (near[0]["days"], near[0]["pending"]) == (0, 1)
+
+
 def test_an_operators_word_reaches_the_running_daemon(quick: World) -> None:
     quick.daemon()
     quick.wait(lambda: said(quick, "daemon.ready"))

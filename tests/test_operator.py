@@ -114,6 +114,7 @@ def test_a_withdrawn_batch_gives_the_files_back_at_once(world: World) -> None:
     assert world.run("withdraw", batch, "--reason", "wrong month").returncode == 0
     assert world.ask("show", batch)["state"] == "withdrawn"
     assert {path.name for path in (world.rejected / batch).iterdir()} >= {"一月.csv", "一月.pdf"}
+    assert "took this batch back" in (world.rejected / batch / "report.html").read_text()
     assert world.left("state/spool", "state/outbox") == []
     world.run("release")
     complete(world)

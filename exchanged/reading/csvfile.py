@@ -264,6 +264,8 @@ def _head(first: bytes, limits: Limits, only: str | None = None) -> tuple[str, i
     found, most = None, 0
     sample = codecs.getincrementaldecoder("utf-8")("replace").decode(first[: 1 << 20])
     for separator in (only,) if only else SEPARATORS:
+        if separator not in sample:
+            continue
         rows = _first_rows(sample, separator)
         hit = header.best((n, {c: v for c, v in enumerate(row) if v.strip()}) for n, row in enumerate(rows, 1))
         if hit and (points := header.score(hit[1])) > most:

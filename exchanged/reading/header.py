@@ -101,6 +101,8 @@ def best(rows: Iterable[tuple[int, Row]]) -> tuple[int, Row] | None:
     for number, row in rows:
         if (points := score(row)) > most:
             found, most = (number, row), points
+        if most == len(set(names()[0].values())):
+            break  # no row can have more
     return found
 
 

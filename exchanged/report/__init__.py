@@ -22,14 +22,22 @@ def check_document(result: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 def reports(
-    batch: str, stem: str, result: Mapping[str, Any], findings: Sequence[Finding], language: str
+    batch: str,
+    stem: str,
+    result: Mapping[str, Any],
+    findings: Sequence[Finding],
+    language: str,
+    note: str | None = None,
 ) -> dict[str, bytes]:
-    """`report.html` for people and `report.json` for programs, of a batch that goes back to its clerk."""
+    """`report.html` for people and `report.json` for programs, of a batch that goes back to its clerk.
+
+    note: why, where no finding says it (`withdrawn`).
+    """
     from exchanged.report import html
 
     said = document.check(result, language, findings=findings)
-    said = said | {"format": document.REPORT}
-    said = {"format": said.pop("format"), "batch": batch, "stem": stem, **said}
+    rest = {name: value for name, value in said.items() if name != "format"}
+    said = {"format": document.REPORT, "batch": batch, "stem": stem, **({"note": note} if note else {}), **rest}
     return {"report.html": document.encoded(html.page(said, language)), "report.json": document.as_json(said)}
 
 

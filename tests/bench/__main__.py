@@ -82,9 +82,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    print(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of rounds in turn; ratios carry over, times do not"
-    )
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of rounds in turn")
+    print("ratios carry over to other machines, times do not")
     for name in NAMES:
         if not arguments.names or name in arguments.names:
             folder, started = Path(tempfile.mkdtemp(prefix="bench-")), time.monotonic()

@@ -128,7 +128,7 @@ def write_csv(path: Path, made: pa.Table, encoding: str = "utf-8") -> Path:
     return path
 
 
-# --- xlsx, as spreadsheet programs write it: shared strings, one part a sheet ------------------------------------------
+# --- xlsx, as spreadsheet programs write it: shared strings, one part a sheet -----------------------------------------
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

@@ -87,11 +87,10 @@ def children_cpu(pid: int) -> float:
 def family(root: int) -> list[int]:
     """A process and all that descend from it."""
     parents: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                parent = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1])
-                parents.setdefault(parent, []).append(int(entry))
+    for entry in Path("/proc").glob("[1-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(entry.parent.name))
     found, left = [], [root]
     while left:
         found.append(left.pop())
@@ -100,7 +99,7 @@ def family(root: int) -> list[int]:
 
 
 def proportional(pid: int) -> int:
-    """A process's memory in bytes, its part of shared pages only (PSS); its own pages where the kernel keeps that back."""
+    """A process's memory in bytes, of shared pages its part only (PSS); its own pages where the kernel hides that."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

@@ -32,7 +32,7 @@ def problems(row, seen):
 
 def main(path):
     bad, seen = 0, set()
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123
         rows = csv.DictReader(file)
         out = csv.DictWriter(sys.stdout, rows.fieldnames, lineterminator="\n")
         out.writeheader()
