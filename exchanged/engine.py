@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from exchanged import disk, log
+from exchanged.drop import Group
 from exchanged.errors import NotYet
 from exchanged.flow import Flow
 from exchanged.ledger import Ledger, Record
@@ -30,7 +31,7 @@ from exchanged.sandbox import Sandbox
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.stages import giveback
-from exchanged.stages.intake import Group, Intake
+from exchanged.stages.intake import Intake
 from exchanged.states import TERMINAL, Lane, State
 from exchanged.steps import Steps
 

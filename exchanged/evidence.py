@@ -21,7 +21,7 @@ from exchanged.ledger import Event, Ledger, Record, Source, event_hash
 FORMAT = "exchanged-evidence/1"
 _FACTS = (
     "rules", "catalogue", "warnings", "table_bytes", "form_code", "manifest", "package", "signer", "recipients",
-    "previous", "delivery", "deletion", "replaced_by", "released",
+    "previous", "delivery", "originals", "deletion", "replaced_by", "released",
 )  # fmt: skip
 
 

@@ -126,6 +126,7 @@ class Flow:
         """A finished batch: destroy what is left of it, write its evidence and the clerk's slip."""
         facts = self._steps.endings.clear(batch)
         self._ledger.clear(batch, **facts)
+        self._say("evidence.written", batch, facts)
 
     def _hold(self, batch: Record, problem: Held) -> None:
         self._ledger.move(batch, State.HELD, reason=problem.code, reason_facts=dict(problem.facts))

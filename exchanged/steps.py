@@ -246,6 +246,7 @@ class Steps:
     def _offer(self, batch: Record) -> None:
         if not batch.facts.get("offered"):
             self._ledger.note(batch, "delivery.offered", offered=now())
+            log.emit("delivery.offered", batch=batch.id)
 
     # --- delivered -> closed --------------------------------------------------------------------------------------
 

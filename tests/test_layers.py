@@ -31,6 +31,7 @@ LAYERS = [
         "sealing",
         "transports",
         "report",
+        "drop",
         "ledger",
         "evidence",
         "keymaker",

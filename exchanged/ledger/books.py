@@ -136,6 +136,20 @@ class Ledger(Store):
         with self.reading():
             return self._db.execute("SELECT 1 FROM source WHERE claim = ? LIMIT 1", (claim,)).fetchone() is not None
 
+    def destroyed(self, claim: str, ends: Sequence[Mapping[str, Any]]) -> str:
+        """Record how the files of a claim ended in the drop folder; gives the batch that they became."""
+        with self.change():
+            row = self._db.execute(
+                "SELECT b.ordinal, b.id, b.facts FROM source s JOIN batch b ON b.ordinal = s.batch WHERE s.claim = ?"
+                " ORDER BY b.ordinal DESC LIMIT 1",
+                (claim,),
+            ).fetchone()
+            facts = json.loads(row["facts"])
+            facts["originals"] = [*facts.get("originals", []), *ends]
+            self._db.execute("UPDATE batch SET facts = ? WHERE ordinal = ?", (to_json(facts), row["ordinal"]))
+            self._append("intake.destroyed", row["id"], {"originals": ends})
+            return str(row["id"])
+
     def claimed_digests(self, claim: str) -> set[str]:
         """SHA-256 of every file that was entered through this claim folder."""
         with self.reading():

@@ -1,0 +1,208 @@
+"""What lies in the drop folder, settled, and what of it belongs together. Looks only; takes nothing.
+
+Takes   the drop folder and the names of its lanes
+Gives   groups of settled files: one lane, one stem, or one sub-folder
+Redo    keeps in memory only since when each file has been as it is; the kernel's own times spare most of that wait
+Ends    a file that is not regular, or hard-linked, is never opened and is logged once
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import stat
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exchanged import log
+from exchanged.secrets import Secrets
+from exchanged.settings import Settings
+
+CLAIMS = ".exchanged"
+IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
+IGNORED_STARTS = (".", "~$")
+IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
+IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
+HEAD = 1024  # bytes in which a PDF's mark must stand
+
+Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change while a file settles
+
+
+def ignored(name: str, is_folder: bool = False) -> bool:
+    """Whether a name in the drop folder is passed over until it changes."""
+    low = name.casefold()
+    if is_folder and (low in IGNORED_FOLDERS or low.startswith("@ea")):
+        return True
+    return low.startswith(IGNORED_STARTS) or low.endswith(IGNORED_ENDINGS) or low in IGNORED_NAMES
+
+
+def fold(stem: str) -> str:
+    """The form in which stems are compared: Unicode NFC, case-folded."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A settled file of the drop folder: where it lies, what it is, and the mark it settled with."""
+
+    path: Path
+    mark: Mark
+    is_scan: bool
+    is_pdf: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files that belong together: one lane, one stem, and the sub-folder they lie in, if any."""
+
+    lane: Path
+    data_type: str
+    stem: str
+    folder: str | None
+    items: tuple[Item, ...]
+
+
+@dataclass(slots=True)
+class Found:
+    """What one look at the drop folder brought: groups ready to claim, and how many files are not ready."""
+
+    ready: list[Group] = field(default_factory=list)
+    unsettled: int = 0
+
+
+class Drop:
+    """Looks at one drop folder. `waits` tells whether a batch waits for a scan of a group's lane and stem."""
+
+    def __init__(self, settings: Settings, secrets: Secrets, waits: Callable[[Group], bool]) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._waits = waits
+        self._seen: dict[Path, tuple[Mark, float]] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def forget(self, path: Path) -> None:
+        """A file was taken; another of its name begins to settle anew."""
+        self._seen.pop(path, None)
+
+    def lanes(self) -> Iterator[tuple[Path, str]]:
+        """The drop folder itself and the lane folders that exist in it, each with its data type."""
+        drop, types = self._settings.folders.drop, self._settings.intake.data_types
+        yield drop, types[0]
+        for name in types:
+            if (drop / name).is_dir() and not (drop / name).is_symlink():
+                yield drop / name, name
+
+    def look(self) -> Found:
+        """List the lanes and group what has settled. A lane folder that cannot be listed raises OSError."""
+        found, present = Found(), set()
+        for lane, data_type in self.lanes():
+            groups: dict[tuple[str, str | None], list[Path]] = {}
+            for stem, folder, path in self._entries(lane):
+                groups.setdefault((fold(stem), folder), []).append(path)
+                present.add(path)
+            for (_, folder), paths in sorted(groups.items(), key=lambda pair: pair[0][0]):
+                items = [self._settled(path) for path in paths]
+                found.unsettled += sum(item is None for item in items)
+                ready = [item for item in items if isinstance(item, Item)]
+                if ready and None not in items:
+                    stem = folder if folder is not None else ready[0].path.stem
+                    found.ready += self._split(Group(lane, data_type, stem, folder, tuple(ready)))
+        for gone in set(self._seen) - present:
+            del self._seen[gone]
+        return found
+
+    def _entries(self, lane: Path) -> Iterator[tuple[str, str | None, Path]]:
+        """Every file to look at in a lane: its stem, its sub-folder, its path."""
+        top = lane == self._settings.folders.drop
+        with os.scandir(lane) as listing:
+            entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
+        for entry in entries:
+            folder = entry.is_dir(follow_symlinks=False)
+            if ignored(entry.name, folder) or (folder and top and entry.name in self._settings.intake.data_types):
+                continue
+            if not folder:
+                yield Path(entry.name).stem, None, Path(entry.path)
+                continue
+            with contextlib.suppress(FileNotFoundError), os.scandir(entry.path) as inner:
+                for file in sorted(inner, key=lambda entry: os.fsencode(entry.name)):
+                    if not ignored(file.name, True) and not file.is_dir(follow_symlinks=False):
+                        yield entry.name, entry.name, Path(file.path)
+
+    def _settled(self, path: Path) -> Item | bool | None:
+        """An Item once the file has settled; None while it has not; False when it is never to be opened."""
+        try:
+            state = path.lstat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(state.st_mode):
+            return self._refuse(path, "link" if stat.S_ISLNK(state.st_mode) else "special")
+        mark = (state.st_size, state.st_mtime_ns, state.st_ino)
+        seen, since = self._seen.get(path, (None, 0.0))
+        settle, moment = self._settings.intake.settle, time.monotonic()
+        if seen != mark:
+            still = time.time() - max(state.st_ctime, state.st_mtime)  # the kernel's own record spares the wait
+            since = moment - max(0.0, min(still, settle)) if seen is None else moment
+            self._seen[path] = (mark, since)
+        if moment - since < settle:
+            return None
+        if state.st_nlink > 1:
+            return self._refuse(path, "hard_link")
+        return self._opened(path, mark)
+
+    def _opened(self, path: Path, mark: Mark) -> Item | bool | None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except PermissionError:
+            return self._refuse(path, "unreadable")
+        except OSError:
+            return None
+        try:
+            if mark_of(os.fstat(fd)) != mark or not _closed(fd):
+                return None
+            head = os.pread(fd, HEAD, 0)
+        finally:
+            os.close(fd)
+        is_pdf = b"%PDF-" in head
+        office = head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
+        return Item(path, mark, is_pdf or (path.suffix.casefold() == ".pdf" and not office), is_pdf)
+
+    def _refuse(self, path: Path, kind: str) -> bool:
+        """Never opened: links, pipes, devices, hard links. Said once for each."""
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()
+        if (name, kind) not in self._told:
+            self._told.add((name, kind))
+            name_hash = self._secrets.pseudonym(os.fsencode(path.name)).hex()[:16]
+            log.emit("intake.refused_kind", kind=kind, name_hash=name_hash)
+        return False
+
+    def _split(self, group: Group) -> Iterator[Group]:
+        """A scan whose content is no PDF is a scan only where its partner is; alone it is a batch of the wrong type."""
+        sheets = any(not item.is_scan for item in group.items)
+        if sheets or self._waits(group):
+            yield group
+            return
+        for item in group.items:
+            alone = item if item.is_pdf else Item(item.path, item.mark, False, False)
+            yield Group(group.lane, group.data_type, group.stem, group.folder, (alone,))
+
+
+def mark_of(state: os.stat_result) -> Mark:
+    """What must not change while a file settles."""
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def _closed(fd: int) -> bool:
+    """Whether no process on this machine has the file open for writing, as far as the kernel tells us."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # not our file, or a file system without leases: the settle time alone decides
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
