@@ -176,10 +176,9 @@ class Exchange:
             return engine.once()
 
     def _state(self) -> Path:
-        state = self.settings.folders.state
-        if not state.is_dir():
-            raise NotYet("folder.missing", folder="state")
-        return state
+        from exchanged.engine import own_state
+
+        return own_state(self.settings)
 
     # --- looking --------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,12 @@ from exchanged.keymaker import LONGEST_HOME
 from exchanged.settings import Settings
 
 OK, WARN, FAIL = "ok", "warn", "fail"
+PLACEHOLDERS = {  # what config/exchanged.yaml shows where a unit has to write its own
+    "head": "单位负责人姓名",
+    "information_manager": "信息管理员姓名",
+    "sign_with": "0123456789ABCDEF0123456789ABCDEF01234567",
+    "encrypt_to": "89ABCDEF0123456789ABCDEF0123456789ABCDEF",
+}
 LITTLE, TOO_LITTLE = 2_000_000_000, 200_000_000  # bytes free
 SOON = 30  # days
 OLDEST_GPG = (2, 2, 20)
@@ -87,6 +93,16 @@ def _config(settings: Settings) -> Iterator[Line]:
         yield Line("config", FAIL, "doctor.config_open", {"file": str(path), "mode": _mode(path)})
     else:
         yield Line("config", OK, "doctor.config_ok", {"file": str(path)})
+    unit, sealing = settings.unit, settings.sealing
+    left = {
+        "unit.head": unit.head == PLACEHOLDERS["head"],
+        "unit.information_manager": unit.information_manager == PLACEHOLDERS["information_manager"],
+        "sealing.sign_with": sealing.sign_with.upper() == PLACEHOLDERS["sign_with"],
+        "sealing.encrypt_to": PLACEHOLDERS["encrypt_to"] in {one.upper() for one in sealing.encrypt_to},
+    }
+    for name, found in left.items():
+        if found:
+            yield Line(name, WARN, "doctor.placeholder", {"setting": name})
 
 
 def _user(settings: Settings) -> Iterator[Line]:

@@ -8,7 +8,6 @@ Ends    a file that is not regular, or hard-linked, is never opened and is logge
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -17,6 +16,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 from exchanged import log
@@ -56,6 +56,14 @@ class Item:
     is_pdf: bool
 
 
+class Not(Enum):
+    """Why a file is not to be taken: not yet, not ever, or not ours to read."""
+
+    YET = 1
+    EVER = 2
+    OURS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Files that belong together: one lane, one stem, and the sub-folder they lie in, if any."""
@@ -69,10 +77,11 @@ class Group:
 
 @dataclass(slots=True)
 class Found:
-    """What one look at the drop folder brought: groups ready to claim, and how many files are not ready."""
+    """What one look brought: groups ready to claim, files that still settle, and what is not ours to read or take."""
 
     ready: list[Group] = field(default_factory=list)
     unsettled: int = 0
+    stuck: int = 0
 
 
 class Drop:
@@ -84,6 +93,7 @@ class Drop:
         self._waits = waits
         self._seen: dict[Path, tuple[Mark, float]] = {}
         self._told: set[tuple[str, str]] = set()
+        self._stuck = 0
 
     def forget(self, path: Path) -> None:
         """A file was taken; another of its name begins to settle anew."""
@@ -100,6 +110,7 @@ class Drop:
     def look(self) -> Found:
         """List the lanes and group what has settled. A lane folder that cannot be listed raises OSError."""
         found, present = Found(), set()
+        self._stuck = 0
         for lane, data_type in self.lanes():
             groups: dict[tuple[str, str | None], list[Path]] = {}
             for stem, folder, path in self._entries(lane):
@@ -107,40 +118,54 @@ class Drop:
                 present.add(path)
             for (_, folder), paths in sorted(groups.items(), key=lambda pair: pair[0][0]):
                 items = [self._settled(path) for path in paths]
-                found.unsettled += sum(item is None for item in items)
+                found.unsettled += items.count(Not.YET)
+                found.stuck += items.count(Not.OURS)
                 ready = [item for item in items if isinstance(item, Item)]
-                if ready and None not in items:
+                if ready and Not.YET not in items and Not.OURS not in items:
                     stem = folder if folder is not None else ready[0].path.stem
                     found.ready += self._split(Group(lane, data_type, stem, folder, tuple(ready)))
         for gone in set(self._seen) - present:
             del self._seen[gone]
+        found.stuck += self._stuck
         return found
 
     def _entries(self, lane: Path) -> Iterator[tuple[str, str | None, Path]]:
         """Every file to look at in a lane: its stem, its sub-folder, its path."""
         top = lane == self._settings.folders.drop
-        with os.scandir(lane) as listing:
-            entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
-        for entry in entries:
+        for entry in self._inside(lane) if not top else _sorted(lane):
             folder = entry.is_dir(follow_symlinks=False)
             if ignored(entry.name, folder) or (folder and top and entry.name in self._settings.intake.data_types):
                 continue
             if not folder:
                 yield Path(entry.name).stem, None, Path(entry.path)
                 continue
-            with contextlib.suppress(FileNotFoundError), os.scandir(entry.path) as inner:
-                for file in sorted(inner, key=lambda entry: os.fsencode(entry.name)):
-                    if not ignored(file.name, True) and not file.is_dir(follow_symlinks=False):
-                        yield entry.name, entry.name, Path(file.path)
+            for file in self._inside(Path(entry.path)):
+                if not ignored(file.name, True) and not file.is_dir(follow_symlinks=False):
+                    yield entry.name, entry.name, Path(file.path)
 
-    def _settled(self, path: Path) -> Item | bool | None:
-        """An Item once the file has settled; None while it has not; False when it is never to be opened."""
+    def _inside(self, folder: Path) -> list[os.DirEntry[str]]:
+        """What lies in a sub-folder, in order; one that may not be read or written holds nobody else up."""
+        try:
+            found = _sorted(folder)
+        except FileNotFoundError:
+            return []
+        except PermissionError:
+            found = None
+        if found is None or (found and not os.access(folder, os.W_OK | os.X_OK)):
+            self._refuse(folder, "unreadable")
+            self._stuck += 1
+            return []
+        return found
+
+    def _settled(self, path: Path) -> Item | Not:
+        """An Item once the file has settled."""
         try:
             state = path.lstat()
         except OSError:
-            return None
+            return Not.YET
         if not stat.S_ISREG(state.st_mode):
-            return self._refuse(path, "link" if stat.S_ISLNK(state.st_mode) else "special")
+            self._refuse(path, "link" if stat.S_ISLNK(state.st_mode) else "special")
+            return Not.EVER
         mark = (state.st_size, state.st_mtime_ns, state.st_ino)
         seen, since = self._seen.get(path, (None, 0.0))
         settle, moment = self._settings.intake.settle, time.monotonic()
@@ -149,21 +174,23 @@ class Drop:
             since = moment - max(0.0, min(still, settle)) if seen is None else moment
             self._seen[path] = (mark, since)
         if moment - since < settle:
-            return None
+            return Not.YET
         if state.st_nlink > 1:
-            return self._refuse(path, "hard_link")
+            self._refuse(path, "hard_link")
+            return Not.EVER
         return self._opened(path, mark)
 
-    def _opened(self, path: Path, mark: Mark) -> Item | bool | None:
+    def _opened(self, path: Path, mark: Mark) -> Item | Not:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except PermissionError:
-            return self._refuse(path, "unreadable")
+            self._refuse(path, "unreadable")
+            return Not.OURS
         except OSError:
-            return None
+            return Not.YET
         try:
             if mark_of(os.fstat(fd)) != mark or not _closed(fd):
-                return None
+                return Not.YET
             head = os.pread(fd, HEAD, 0)
         finally:
             os.close(fd)
@@ -171,14 +198,13 @@ class Drop:
         office = head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
         return Item(path, mark, is_pdf or (path.suffix.casefold() == ".pdf" and not office), is_pdf)
 
-    def _refuse(self, path: Path, kind: str) -> bool:
-        """Never opened: links, pipes, devices, hard links. Said once for each."""
+    def _refuse(self, path: Path, kind: str) -> None:
+        """What is not opened: links, pipes, devices, hard links, what may not be read. Said once for each."""
         name = hashlib.sha256(os.fsencode(path)).hexdigest()
         if (name, kind) not in self._told:
             self._told.add((name, kind))
             name_hash = self._secrets.pseudonym(os.fsencode(path.name)).hex()[:16]
             log.emit("intake.refused_kind", kind=kind, name_hash=name_hash)
-        return False
 
     def _split(self, group: Group) -> Iterator[Group]:
         """A scan whose content is no PDF is a scan only where its partner is; alone it is a batch of the wrong type."""
@@ -206,3 +232,34 @@ def _closed(fd: int) -> bool:
         return True  # not our file, or a file system without leases: the settle time alone decides
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return True
+
+
+def _sorted(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as listing:
+        return sorted(listing, key=lambda entry: os.fsencode(entry.name))
+
+
+def survey(settings: Settings) -> dict[str, int]:
+    """How many files lie in the drop folder: files and scans to be taken, and such as never will be, by reason."""
+    drop, types = settings.folders.drop, settings.intake.data_types
+    counts = {"files": 0, "scans": 0, "refused": 0, "unreadable": 0, "deeper": 0}
+    for root, folders, names in os.walk(drop):
+        folders[:] = [name for name in folders if not ignored(name, True)]
+        counts["unreadable"] += sum(not os.access(Path(root, name), os.R_OK | os.X_OK) for name in folders)
+        depth = len(Path(root).relative_to(drop).parts)
+        depth -= depth > 0 and Path(root).relative_to(drop).parts[0] in types
+        for name in names:
+            if ignored(name):
+                continue
+            state = Path(root, name).lstat()
+            if not os.access(root, os.W_OK) or (
+                stat.S_ISREG(state.st_mode) and not os.access(Path(root, name), os.R_OK)
+            ):
+                counts["unreadable"] += 1
+            elif depth > 1:
+                counts["deeper"] += 1
+            elif not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+                counts["refused"] += 1
+            else:
+                counts["scans" if name.casefold().endswith(".pdf") else "files"] += 1
+    return counts

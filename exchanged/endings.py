@@ -35,6 +35,8 @@ class Endings:
 
     def give_back(self, batch: Record, refusal: Refused, note: str | None = None) -> dict[str, Any]:
         """Give the clerk the originals and what is wrong with them; facts of the rejection without places."""
+        from exchanged.standard import rules
+
         sources = self._ledger.sources(batch)
         result = refusal.result or self._result(batch, sources)
         by_rule: dict[str, int] = dict(result["summary"]["by_rule"]) if refusal.result else {}
@@ -44,7 +46,13 @@ class Endings:
             result = {**result, "summary": _summary(refusal.findings, by_rule)}
         reports = report.reports(batch.id, batch.stem, result, refusal.findings, self._settings.language, note)
         giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, reports)
-        return {"errors": result["summary"]["error"], "rules": by_rule, "reason": _first(refusal)}
+        return {
+            "errors": result["summary"]["error"],
+            "by_rule": by_rule,
+            "reason": _first(refusal),
+            "rules": rules.digest(self._settings.standard.severity),
+            "catalogue": result.get("catalogue") or batch.facts.get("catalogue"),
+        }
 
     def _result(self, batch: Record, sources: Sequence[Source]) -> dict[str, Any]:
         """The check's shape where no check speaks: a scan or the history was found wrong."""

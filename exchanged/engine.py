@@ -55,11 +55,29 @@ def lock(state: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def own_state(settings: Settings) -> Path:
+    """The state folder. Raises NotYet when it is not there, or another user's."""
+    state = settings.folders.state
+    try:
+        if not state.is_dir():
+            raise NotYet("folder.missing", folder="state")
+        if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
+            raise NotYet("state.not_ours", user=_owner(state))
+    except PermissionError:
+        raise NotYet("state.not_ours", user="exchanged") from None
+    return state
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
+
+
 def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
     """The unit's ledger and its key. Raises NotYet when the state folder is not there."""
-    state = settings.folders.state
-    if not state.is_dir():
-        raise NotYet("folder.missing", folder="state")
+    state = own_state(settings)
     secrets = Secrets.load(state / "ledger.key")
     return Ledger(state / "ledger.db", secrets), secrets
 
@@ -81,6 +99,7 @@ class Engine:
         self._draining = False
         self.touched: dict[str, None] = {}
         self.unsettled = 0
+        self.stuck = 0
         self.orphans = 0
         self._build(settings)
 
@@ -129,7 +148,7 @@ class Engine:
         claimed, ends = False, time.monotonic() + ROUND
         with self._drop_trouble():
             found = self._intake.look()
-            self.unsettled = found.unsettled
+            self.unsettled, self.stuck = found.unsettled, found.stuck
             self.orphans = 0
             for group in found.ready:
                 batch = self._claim(group)
@@ -141,7 +160,9 @@ class Engine:
                 self._start()
                 if time.monotonic() > ends:
                     break
-            self._failing = None
+            if self._failing is not None:
+                self._failing = None
+                self.ledger.set_trouble(None)
         return claimed
 
     def _claim(self, group: Group) -> Record | None:
@@ -170,8 +191,11 @@ class Engine:
 
     def _say(self, code: str, **facts: Any) -> None:
         """A trouble of the whole instance, said once until it is over."""
-        if self._failing != code and code in log.EVENTS:
-            log.emit(code, **facts)
+        if self._failing != code:
+            if code in log.EVENTS:
+                log.emit(code, **facts)
+            with contextlib.suppress(NotYet):
+                self.ledger.set_trouble(code)
         self._failing = code
 
     def _start(self) -> bool:
@@ -266,7 +290,7 @@ class Engine:
         return {
             "format": "exchanged-once/1",
             "batches": [brief(batch) for batch in batches],
-            "pending": len(waiting) + self.orphans + self.unsettled + bool(self._failing),
+            "pending": len(waiting) + self.orphans + self.unsettled + self.stuck + bool(self._failing),
             "rejected": sum(batch.state is State.REJECTED for batch in batches),
         }
 

@@ -20,8 +20,8 @@ from exchanged.ledger import Event, Ledger, Record, Source, event_hash
 
 FORMAT = "exchanged-evidence/1"
 _FACTS = (
-    "rules", "catalogue", "warnings", "table_bytes", "form_code", "manifest", "package", "signer", "recipients",
-    "previous", "delivery", "originals", "deletion", "replaced_by", "released",
+    "rules", "catalogue", "by_rule", "warnings", "table_bytes", "form_code", "manifest", "package", "signer",
+    "recipients", "previous", "delivery", "originals", "deletion", "replaced_by", "released",
 )  # fmt: skip
 
 

@@ -224,8 +224,9 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
     if isinstance(facts.get("warnings"), Mapping):
         flat["warnings"] = sum(facts["warnings"].values())
-    if isinstance(facts.get("rules"), Mapping):
-        flat["rules"] = list(facts["rules"])
+    flat.pop("rules", None)  # here the rule set's digest
+    if isinstance(facts.get("by_rule"), Mapping):
+        flat["rules"] = list(facts["by_rule"])
     if "deletion" in facts:
         flat["files"] = len(facts["deletion"])
     delivery = facts.get("delivery", {})

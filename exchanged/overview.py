@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from exchanged import disk
+from exchanged.drop import survey
 from exchanged.endings import by_level
 from exchanged.engine import brief, lock
 from exchanged.errors import NotYet
@@ -50,6 +51,7 @@ def show(ledger: Ledger, batch: Record) -> dict[str, Any]:
         "reason_facts": dict(batch.reason_facts),
         "sources": sources,
         "facts": facts,
+        "note": ledger.shown(batch.facts.get("note")),
         "counts": by_level(ledger.shown(batch.facts.get("counts")) or []),
         "events": [asdict(event) for event in ledger.events(batch.id)],
     }
@@ -91,11 +93,13 @@ def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
         "format": "exchanged-status/1",
         "daemon": _running(settings),
         "paused": ledger.paused,
+        "trouble": ledger.trouble,
         "states": {str(state): states[str(state)] for state in State if states[str(state)]},
         "waiting": [_waiting(batch) for batch in open_ones],
         "last_delivery": delivered,
         "next_window": next_window(settings, dt.date.today()),
         "deadlines": [_deadline(batch) for batch in open_ones if "wait_until" in batch.facts],
+        "drop": _lying(settings),
         "disk": _disk(settings),
         "keys": _keys(settings),
     }
@@ -138,6 +142,14 @@ def _disk(settings: Settings) -> list[dict[str, Any]]:
         else:
             found.append({"folder": name, "free": None, "filesystem": None})
     return found
+
+
+def _lying(settings: Settings) -> dict[str, int]:
+    """What lies in the drop folder now: files that will be taken, scans among them, and what is never opened."""
+    try:
+        return survey(settings)
+    except OSError:
+        return {}
 
 
 def _keys(settings: Settings) -> list[dict[str, Any]]:

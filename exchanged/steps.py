@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,6 +51,8 @@ class Steps:
 
     def check(self, batch: Record) -> tuple[dict[str, Any], Iterator[tuple[bytes, int, int, bytes]]]:
         """Check the spreadsheets; gives the facts, and the records for the history. Raises Refused."""
+        from exchanged.standard import rules
+
         sources = self._ledger.sources(batch)
         sheets = sorted_sheets(sources)
         extra = self._scans_among(batch, sheets)
@@ -77,7 +78,7 @@ class Steps:
             "file_rows": [one["rows"] for one in result["files"]],
             "catalogue": result["catalogue"],
             "checked": checks.today,
-            "rules": _rule_set(checks),
+            "rules": rules.digest(checks.severity),
             "wait_until": time.time() + self.settings.intake.confirmation_wait,
         }
         return facts, checking.records(payload, self._secrets.pseudonym)
@@ -355,11 +356,3 @@ def _finding(one: Mapping[str, Any]) -> Finding:
         one["column"],
         one.get("facts", {}),
     )
-
-
-def _rule_set(checks: Checks) -> str:
-    """SHA-256 over the rules with the severities in force: which rule set judged a batch."""
-    from exchanged.standard import rules
-
-    told = [[name, str(rules.severity(name, checks.severity))] for name in rules.RULES]
-    return "sha256:" + hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -245,3 +248,33 @@ def test_the_originals_of_a_file_with_a_reports_name_come_back_too(world: World)
     assert {path.name for path in (world.rejected / done["batches"][0]["batch"]).iterdir()} == {
         "original-report.html", "report.html", "report.json"
     }  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_what_one_clerk_locked_holds_nobody_else_up(tmp_path: Path) -> None:
+    """As a daemon without root's powers, with files and folders of another user."""
+    program = """
+import json, os, sys
+from pathlib import Path
+from exchanged.drop import Drop, survey
+from exchanged.secrets import Secrets
+from types import SimpleNamespace as N
+root = Path(sys.argv[1])
+settings = N(folders=N(drop=root), intake=N(settle=0.0, data_types=("新增", "更正")))
+os.setuid(65534)
+found = Drop(settings, Secrets(b"k" * 32), lambda group: False).look()
+print(json.dumps([[group.stem for group in found.ready], found.stuck, survey(settings)]))
+"""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        root = Path(folder, "drop")
+        for name, mode in (("", 0o777), ("更正", 0o700), ("sec", 0o700), ("sub", 0o755)):
+            (root / name).mkdir()
+            (root / name / "a.csv").write_text("x")
+            (root / name).chmod(mode)
+        (root / "priv.csv").write_text("x")
+        (root / "priv.csv").chmod(0o600)
+        Path(folder).chmod(0o755)
+        done = subprocess.run([sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=False)
+    ready, stuck, lying = json.loads(done.stdout or "null") or done.stderr
+    assert (ready, stuck) == (["a"], 4)
+    assert lying == {"files": 1, "scans": 0, "refused": 0, "unreadable": 4, "deeper": 0}

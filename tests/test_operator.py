@@ -121,6 +121,22 @@ def test_a_withdrawn_batch_gives_the_files_back_at_once(world: World) -> None:
     assert one(world.once())["state"] == "closed", "what was withdrawn may be reported anew"
 
 
+def test_a_withdrawal_needs_a_reason_and_shows_it(world: World) -> None:
+    world.sheet("一月", 5)
+    batch = one(world.once())["batch"]
+    assert world.run("withdraw", batch, "--reason", " ").returncode == 2
+    assert world.run("withdraw", batch, "--reason", "wrong month").returncode == 0
+    assert world.ask("show", batch)["note"] == "wrong month"
+    assert b"wrong month" not in (world.state / "ledger.db").read_bytes()
+
+
+def test_status_says_what_lies_in_the_drop_folder(world: World) -> None:
+    world.scan("一月")
+    world.once()
+    assert world.ask("status")["drop"] == {"files": 0, "scans": 1, "refused": 0, "unreadable": 0, "deeper": 0}
+    assert "wait for a spreadsheet" in world.run("status").stdout
+
+
 def test_a_delivered_batch_cannot_be_withdrawn(world: World) -> None:
     complete(world)
     batch = one(world.once())["batch"]

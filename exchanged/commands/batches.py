@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from exchanged.commands import status as ends
 from exchanged.commands.output import answer, tell
+from exchanged.commands.trouble import Usage
 from exchanged.messages import text
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def release(arguments: Arguments) -> int:
 
 def withdraw(arguments: Arguments) -> int:
     """Takes a batch back before it is delivered."""
+    if not arguments.reason.strip():
+        raise Usage("cli.no_reason")
     done = _exchange(arguments).withdraw([arguments.batch], arguments.reason)
     return _decided(arguments, "withdrawn", [arguments.batch], done)
 

@@ -306,6 +306,20 @@ class Ledger(Store):
     def paused(self) -> bool:
         return bool(self._meta("paused"))
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the running instance from taking or moving anything, as a code; None where nothing does."""
+        with self.reading():
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'trouble'").fetchone()
+        return row[0] if row else None
+
+    def set_trouble(self, code: str | None) -> None:
+        """Let `status` show what the running instance suffers from, or that it is over."""
+        with self.change():
+            self._db.execute("DELETE FROM meta WHERE key = 'trouble'")
+            if code:
+                self._db.execute("INSERT INTO meta VALUES ('trouble', ?)", (code,))
+
     def pause(self, paused: bool) -> None:
         """Stop or resume delivery as a whole."""
         with self.change():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -57,6 +59,12 @@ def severity(rule: str, overrides: Mapping[str, str] | None = None) -> Severity:
     default = RULES[rule].severity
     chosen = Severity((overrides or {}).get(rule, default))
     return default if chosen is Severity.OFF and rule in FIXED else chosen
+
+
+def digest(overrides: Mapping[str, str] | None = None) -> str:
+    """ "sha256:…" over the rules with the severities in force: which rule set judged a batch."""
+    told = [[name, str(severity(name, overrides))] for name in RULES]
+    return "sha256:" + hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 @cache

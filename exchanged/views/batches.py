@@ -28,6 +28,8 @@ def status_page(status: Found, language: str) -> Page:
     page = Page()
     up = status.get("daemon")
     page.line(("● ", "green" if up else "red"), (text("status.up" if up else "status.down", language), "bold"))
+    if status.get("trouble"):
+        page.line(("■ ", "red"), (text(status["trouble"], language), "red"))
     if status.get("paused"):
         page.line(("■ ", "magenta"), (text("status.paused", language), "magenta"))
     page.heading(text("status.states", language))
@@ -171,6 +173,13 @@ def _deadlines(page: Page, status: Found, language: str) -> None:
 
 
 def _disk_and_keys(page: Page, status: Found, language: str) -> None:
+    lying = [
+        text(f"status.drop_{name}", language, n=count) for name, count in (status.get("drop") or {}).items() if count
+    ]
+    if lying:
+        page.heading(text("status.drop", language))
+        for line in lying:
+            page.line(line, indent=2)
     page.heading(text("status.space", language))
     page.table(
         [
@@ -188,7 +197,12 @@ def _disk_and_keys(page: Page, status: Found, language: str) -> None:
         page.heading(text("status.keys", language))
         page.table(
             [
-                [key["fingerprint"], key["role"], (str(key["state"]), "yellow"), key["expires"] or ""]
+                [
+                    key["fingerprint"],
+                    text(f"kind.{key['role']}", language),
+                    (text(f"key.{key['state']}", language), "yellow"),
+                    _moment(key["expires"]) or "",
+                ]
                 for key in status["keys"]
             ],
             indent=2,
@@ -207,6 +221,7 @@ def _facts(batch: Found, language: str) -> list[tuple[str, Span]]:
         ("delivered", _moment(batch.get("delivered"))),
         ("next_attempt", _moment(batch.get("next_attempt"))),
         ("attempts", batch.get("attempts") or None),
+        ("note", batch.get("note")),
         ("digest", batch.get("digest")),
         ("package_bytes", size(package["bytes"]) if package else None),
         ("package_sha256", package.get("sha256")),
