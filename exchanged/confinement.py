@@ -8,6 +8,7 @@ connection) and seccomp (no program started, no process made, no socket opened) 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import resource
@@ -15,6 +16,7 @@ import signal
 import struct
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ _REFUSED: Mapping[str, tuple[int, ...]] = {
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
+FILES = 64  # that any job may have open
 _CLONE_THREAD = 0x10000
 _X32 = 0x40000000
 _ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
@@ -66,17 +69,32 @@ def guard_self() -> None:
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def apply(limits: Mapping[str, Any], reads: Sequence[str], files: int) -> None:
+def apply(limits: Mapping[str, Any], reads: Sequence[str], files: int, jobs: int) -> None:
     """Confine this process for good. `limits` as in `sandbox.Bounds`, `reads`: paths it may open for reading."""
     guard_self()
     _landlock([*_program_paths(), *reads])
     _seccomp()
     _limit(resource.RLIMIT_FSIZE, limits["written"])
-    _limit(resource.RLIMIT_NOFILE, files + 32)
-    _limit(resource.RLIMIT_CPU, limits["cpu"], slack=1)
+    _limit(resource.RLIMIT_NOFILE, max(files, FILES) + 32)
+    _limit(resource.RLIMIT_CPU, jobs * limits["cpu"], slack=1)
     _limit(resource.RLIMIT_AS, _address_space() + limits["memory"])
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def start_clock(limits: Mapping[str, Any]) -> None:
+    """Give this process so many seconds from now: of processor time, and by the wall clock."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    top = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    until = math.ceil(used.ru_utime + used.ru_stime) + limits["cpu"]
+    resource.setrlimit(resource.RLIMIT_CPU, (min(until, top), top))
     signal.setitimer(signal.ITIMER_REAL, limits["wall"])
+
+
+def prepare() -> None:
+    """Work out once, in the zygote, what every child needs."""
+    _program_paths()
+    if platform.machine() in _AUDIT_ARCH:
+        _filter(platform.machine())
 
 
 def available() -> dict[str, bool]:
@@ -95,6 +113,7 @@ def _address_space() -> int:
         return int(source.read().split()[0]) * resource.getpagesize()
 
 
+@cache
 def _program_paths() -> list[str]:
     own = [sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parent), "/usr/lib", "/lib", "/proc/self"]
     return [*own, "/usr/share/zoneinfo", "/etc/localtime", "/sys/devices/system/cpu", "/dev/null", "/dev/urandom"]
@@ -140,6 +159,7 @@ def _seccomp() -> None:
     _libc.prctl(_PR_SET_SECCOMP, 2, described, 0, 0)
 
 
+@cache
 def _filter(machine: str) -> bytes:
     """A classic BPF program over the call's number, its machine, and for clone its flags."""
     steps = [_op(0x20, 4), _op(0x15, _AUDIT_ARCH[machine], 1, 0), _op(0x06, _KILL), _op(0x20, 0)]

@@ -69,11 +69,12 @@ class Flow:
         lane: Lane | None = _lane(batch)
         left: Record | None = batch
         try:
-            while left is not None:
-                self._attempt(left)
-                left = self._ledger.batch(batch.id) if go_on() else None
-                if left is not None and not _due(left, lane):
-                    left = None
+            with self._steps.one_child(batch):
+                while left is not None:
+                    self._attempt(left)
+                    left = self._ledger.batch(batch.id) if go_on() else None
+                    if left is not None and not _due(left, lane):
+                        left = None
         except NotYet as problem:
             if problem.code != "batch.moved_meanwhile":
                 log.emit("ledger.unavailable", batch=batch.id, reason=problem.code)

@@ -12,6 +12,7 @@ import datetime as dt
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +284,12 @@ class Steps:
 
             self._courier = transports.courier("sftp", endpoint(self.settings))
         return self._courier
+
+    def one_child(self, batch: Record) -> AbstractContextManager[None]:
+        """Within this, all that a batch's own files are opened for is done by one confined child."""
+        size = sum(source.bytes for source in self._ledger.sources(batch))
+        memory = max(checking.bounds(size).memory, SCAN_BOUNDS.memory)
+        return self._sandbox.keep(memory, [str(path) for path in self.settings.standard.catalogues])
 
     def rest(self) -> None:
         """Let go of what has not been needed for a while."""

@@ -21,7 +21,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -29,7 +29,7 @@ from types import ModuleType
 from typing import Any, BinaryIO, NoReturn
 
 from exchanged import confinement
-from exchanged.sandbox import EXIT_ERROR, EXIT_MEMORY, EXIT_PANIC, FILES_A_MESSAGE, FRAME
+from exchanged.conversation import EXIT_ERROR, EXIT_MEMORY, EXIT_PANIC, FILES_A_MESSAGE, FRAME
 
 Job = Callable[[dict[str, Any], list[BinaryIO], BinaryIO | None, Callable[[int], None]], tuple[dict[str, Any], bytes]]
 
@@ -85,30 +85,30 @@ class Zygote:
             return False
         line = socket.socket(fileno=fds[0])
         try:
-            job = self._load(message.decode())
+            jobs = {name: self._load(name) for name in message.decode().split(",")}
         except Exception as error:
             _send(line, b"e" + _told(error))
             _finish(line, EXIT_ERROR, 0)
             return True
-        self._fork(job, line)
+        self._fork(jobs, line)
         return True
 
     def _load(self, name: str) -> Job:
         if name not in self._jobs:
             module, _, function = self._targets[name].partition(":")
             for needed in [*self._preload.get(name, ()), module]:
-                importlib.import_module(needed)
+                _bring_in(needed)
             self._jobs[name] = getattr(sys.modules[module], function)
             gc.collect()
             gc.freeze()  # the children's collector leaves these pages shared
         return self._jobs[name]
 
-    def _fork(self, job: Job, line: socket.socket) -> None:
+    def _fork(self, jobs: Mapping[str, Job], line: socket.socket) -> None:
         if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
             os._exit(EXIT_THREADS)
         pid = os.fork()
         if pid == 0:
-            _child(job, line)
+            _child(jobs, line)
         child = Child(pid, os.pidfd_open(pid), line)
         self._children[child.pidfd] = self._children[line.fileno()] = child
         self._poll.register(child.pidfd, select.POLLIN)
@@ -134,6 +134,14 @@ class Zygote:
         os.close(child.pidfd)
 
 
+def _bring_in(needed: str) -> None:
+    """Import a module, or call a function of one ("module:function") that brings in what it uses."""
+    name, _, function = needed.partition(":")
+    module = importlib.import_module(name)
+    if function:
+        getattr(module, function)()
+
+
 def _finish(line: socket.socket, status: int, cpu_ms: int) -> None:
     _send(line, b"x" + json.dumps({"status": status, "cpu": cpu_ms}).encode())
     line.close()
@@ -156,12 +164,12 @@ def _told(error: BaseException) -> bytes:
     return f"{type(error).__name__} {place}".encode("ascii", "replace")
 
 
-def _child(job: Job, line: socket.socket) -> NoReturn:
-    """Run one job and leave by `_exit`, whatever happens: the zygote's stack must not be unwound twice."""
+def _child(jobs: Mapping[str, Job], line: socket.socket) -> NoReturn:
+    """Run jobs until no more are asked for and leave by `_exit`: the zygote's stack must not be unwound twice."""
     status = EXIT_ERROR
     try:
         signal.set_wakeup_fd(-1)
-        _work(job, _only(line))
+        _work(jobs, _only(line))
         status = 0
     except MemoryError:
         status = EXIT_MEMORY
@@ -190,24 +198,36 @@ def _report(error: Exception) -> None:
         _send(line, b"e" + _told(error))
 
 
-def _work(job: Job, line: socket.socket) -> None:
+def _work(jobs: Mapping[str, Job], line: socket.socket) -> None:
     confinement.die_with_parent()
-    request, fds = _receive(line)
-    files: list[BinaryIO] = [os.fdopen(fd, "rb") for fd in fds[: request["files"]]]
-    out = os.fdopen(fds[-1], "wb") if request["out"] else None
-    for file in files:
-        if file.seekable():
-            file.seek(0)
-    confinement.apply(request["limits"], request["reads"], len(fds))
-    line.send(b"s")
-    value, payload = job(request["args"], files, out, lambda count: _send(line, b"p" + count.to_bytes(8, "little")))
+    confined = False
+    while (asked := _receive(line)) is not None:
+        request, fds = asked
+        with contextlib.ExitStack() as opened:
+            files: list[BinaryIO] = [opened.enter_context(os.fdopen(fd, "rb")) for fd in fds[: request["files"]]]
+            out = opened.enter_context(os.fdopen(fds[-1], "wb")) if request["out"] else None
+            for file in files:
+                if file.seekable():
+                    file.seek(0)
+            if not confined:
+                confinement.apply(request["limits"], request["reads"], len(fds), request["jobs"])
+            confinement.start_clock(request["limits"])
+            confined = True
+            line.send(b"s")
+            _answer(jobs[request["job"]], request["args"], files, out, line)
+        line.send(b"d")
+
+
+def _answer(job: Job, args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, line: socket.socket) -> None:
+    value, payload = job(args, files, out, lambda count: _send(line, b"p" + count.to_bytes(8, "little")))
     if out is not None:
         out.close()
     _send_all(line, b"v", json.dumps(value).encode())
     _send_all(line, b"b", payload)
 
 
-def _receive(line: socket.socket) -> tuple[dict[str, Any], Sequence[int]]:
+def _receive(line: socket.socket) -> tuple[dict[str, Any], Sequence[int]] | None:
+    """The next request; None when there will be none."""
     text = bytearray()
     fds: list[int] = []
     while True:
@@ -217,6 +237,8 @@ def _receive(line: socket.socket) -> tuple[dict[str, Any], Sequence[int]]:
             text += frame[1:]
         elif frame != b"f":
             break
+    if not frame and not text:
+        return None
     if frame != b"g":
         raise EOFError
     return json.loads(text), fds
@@ -233,6 +255,7 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     confinement.guard_self()
+    confinement.prepare()
     sys.meta_path.insert(0, Without("pandas"))
     duties = json.loads(arguments[1])
     with socket.socket(fileno=int(arguments[0])) as control:

@@ -329,7 +329,7 @@ def test_a_file_made_to_hurt_gives_a_finding_and_soon(judged: Judge, make: Calla
     data = make()
     start = time.monotonic()
     result = judged(data)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 20
     assert result["findings"]
     expected = {
         "file-unreadable",

@@ -1,4 +1,4 @@
-"""What is documented is what there is: commands, options, rules, events, reasons and exit statuses stand in the books."""
+"""What is documented is what there is: commands, options, rules, events, reasons, exit statuses stand in the books."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from exchanged import confinement, sandbox
+from exchanged import confinement, conversation, sandbox
 from exchanged.batch import Checks
 from exchanged.sandbox import Bounds, Died, JobError, Sandbox
 from tests.support import jobs, records
@@ -153,7 +153,7 @@ def test_a_child_that_dies_is_an_answer(box: Sandbox, name: str, limits: Bounds,
 
 
 def test_a_child_that_ignores_its_alarm_is_ended_by_the_parent(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "GRACE", 0.3)
+    monkeypatch.setattr(conversation, "GRACE", 0.3)
     start = time.monotonic()
     with pytest.raises(Died) as died:
         deed(box, "ignore the alarm", Bounds(memory=256 << 20, cpu=5, wall=0.3))
@@ -227,7 +227,13 @@ def test_a_child_sees_only_its_own_descriptors_and_no_variable_of_the_daemon(mon
     assert "SIGNING_PASSPHRASE" not in seen["environ"]
     assert set(seen["environ"]) <= {
         *("PATH", "TMPDIR", "LANG", "LC_CTYPE", "ARROW_DEFAULT_MEMORY_POOL", "JE_ARROW_MALLOC_CONF"),
-        *("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MALLOC_ARENA_MAX"),
+        *(
+            "OPENBLAS_NUM_THREADS",
+            "OMP_NUM_THREADS",
+            "MALLOC_ARENA_MAX",
+            "MALLOC_MMAP_THRESHOLD_",
+            "MALLOC_TRIM_THRESHOLD_",
+        ),
     }
     links = sorted(link.partition(":")[0] for link in seen["fds"].values())
     assert links[:3] == ["/dev/null"] * 3
@@ -365,3 +371,24 @@ def test_zygote_and_children_end_when_the_daemon_is_killed() -> None:
         daemon.wait()
     assert gone(child)
     assert gone(zygote)
+
+
+def test_jobs_of_one_thread_may_share_a_child_and_others_do_not(box: Sandbox) -> None:
+    def pid() -> int:
+        return int(box.run("echo", {}, limits=SMALL).value["pid"])
+
+    with box.keep(1 << 30):
+        first, second = pid(), pid()
+        others: list[int] = []
+        thread = threading.Thread(target=lambda: others.append(pid()))
+        thread.start()
+        thread.join()
+    assert first == second
+    assert first not in (*others, pid())
+
+
+def test_a_kept_child_that_died_is_replaced(box: Sandbox) -> None:
+    with box.keep(1 << 30):
+        first = box.run("echo", {}, limits=SMALL).value["pid"]
+        os.kill(first, signal.SIGKILL)
+        assert box.run("echo", {}, limits=SMALL).value["pid"] != first

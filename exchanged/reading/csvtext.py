@@ -16,10 +16,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from exchanged.reading.trouble import Trouble, damaged, too_large
+from exchanged.standard.text import GB18030_2022
 
 BLOCK = 8 << 20
 LINE = 32 << 20
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_PRIVATE = re.compile(b"\xee[\xa0\xa1]")  # U+E800 to U+E87F: bytes that GB 18030-2022 reads otherwise may be among them
 _END = re.compile(rb"\x1a[\0\x1a\r\n]*\Z")
 
 
@@ -32,10 +35,10 @@ class Text:
         head = source.read(4096)
         self.start, self.encoding = next(((len(bom), name) for bom, name in _BOMS if head.startswith(bom)), (0, ""))
         self.doubtful: int | None = None
+        if head.startswith(_UTF32) or (not self.encoding and _is_bare_utf16(head)):
+            raise Trouble("file-encoding", byte=1)
         if self.encoding.startswith("utf-16"):
             return
-        if not self.encoding and _is_bare_utf16(head):
-            raise Trouble("file-encoding", byte=1)
         self.doubtful = self._not_utf8()
         if self.encoding and self.doubtful:
             raise Trouble("file-encoding", byte=self.doubtful)
@@ -94,9 +97,12 @@ class Text:
             text = decoder.decode(block, final)
             if "\0" in text and self.encoding != "gb18030":
                 raise damaged("nul", byte=position + 1)
-            return text.encode("utf-8")
+            whole = text.encode("utf-8")
         except UnicodeDecodeError as error:
             raise Trouble("file-encoding", byte=max(position + error.start + 1, self.doubtful or 0)) from None
+        if self.encoding == "gb18030" and _PRIVATE.search(whole):
+            return text.translate(GB18030_2022).encode("utf-8")
+        return whole
 
 
 def _wrong_byte(text: bytes, position: int) -> int | None:
@@ -119,6 +125,6 @@ def _unfinished(text: bytes) -> int:
 
 
 def _is_bare_utf16(head: bytes) -> bool:
-    """Text with NUL at one parity only: UTF-16 whose mark was lost."""
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    return (even == 0) != (odd == 0) and max(even, odd) * 40 > len(head)
+    """Text with NUL at one parity, hardly any at the other (一 is one): UTF-16 whose mark was lost."""
+    fewer, more = sorted((head[0::2].count(0), head[1::2].count(0)))
+    return fewer * 5 < more and more * 40 > len(head)

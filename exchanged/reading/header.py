@@ -24,6 +24,7 @@ _NOTE = re.compile(
     r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|【[^【】]*】|〔[^〔〕]*〕|〖[^〖〗]*〗|<[^<>]*>|《[^《》]*》|〈[^〈〉]*〉"
 )
 _STARS = frozenset("*∗⁎✱✲★☆※﹡")
+_KNOWN_BY = frozenset({"name", "certificate_number", "id_number"})
 _SERIAL = frozenset({"序号", "NO.", "NO", "#"})
 
 Row = Mapping[int, str]
@@ -93,6 +94,12 @@ def score(row: Row) -> int:
     """How many different standard names stand in a row."""
     standard = names()[0]
     return len({standard[name] for name in map(plain, row.values()) if name in standard})
+
+
+def of_records(row: Row) -> bool:
+    """Does a header row name what every record is known by? That of a sheet which explains the codes does not."""
+    standard = names()[0]
+    return not _KNOWN_BY.isdisjoint(standard.get(plain(text)) for text in row.values())
 
 
 def best(rows: Iterable[tuple[int, Row]]) -> tuple[int, Row] | None:

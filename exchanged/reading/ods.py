@@ -19,6 +19,7 @@ from exchanged.reading.rows import Sheets
 from exchanged.reading.trouble import Trouble, damaged, too_large
 
 _ROWS, _COLUMNS = 1 << 20, 1 << 14
+REPEATED = 10_000  # filled rows made by repeating: all but the first are wrong, and a few bytes could make millions
 _ERROR = re.compile(r"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!)|Err:\d+")
 _SKIPPED = frozenset({"annotation", "ruby-text", "shapes", "frame", "custom-shape", "tracked-changes", "dde-link"})
 
@@ -62,7 +63,7 @@ class _Content:
         self.sheets, self.limits = sheets, limits
         self.epoch_1904 = False
         self.tables = self.skipped = 0
-        self.row = self.repeat_row = 0
+        self.row = self.repeat_row = self.repeated = 0
         self.column = self.repeat = 0
         self.cells: dict[int, Value] = {}
         self.cell: dict[str, str] | None = None
@@ -153,6 +154,9 @@ class _Content:
             return
         if self.row > _ROWS or (self.column > _COLUMNS and max(self.cells) >= _COLUMNS):
             raise too_large("rows", self.limits.rows)
+        self.repeated += self.repeat_row - 1
+        if self.repeated > REPEATED:
+            raise too_large("rows", REPEATED)
         for number in range(first, self.row + 1):
             self.sheets.take(number, self.cells)
 

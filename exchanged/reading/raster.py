@@ -11,6 +11,7 @@ pdfium is not thread-safe: one document at a time in a process.
 from __future__ import annotations
 
 import ctypes
+import io
 import itertools
 import math
 from collections.abc import Iterator
@@ -21,13 +22,17 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from exchanged.reading.pdf import DEPTH, Unfit
+from exchanged.reading.pdf import DEPTH, PIXELS, Unfit
 
 COVER = 0.6  # share of a page that its pictures must fill
 PIECES = 2000  # pictures of one page; a scanner cuts a page into some dozens
+STROKES = 200  # lines and areas of one page; a scan has none, though a program may frame one
+SLOW = 20  # what one that is blended with its ground counts for
+LAYERS = 2 * PIXELS  # of all pictures of a page together: ground, writing and mask of A3 at 600 dpi
 SIDE = 700  # pixels of the longer side of the small picture in which blankness is judged
 MARGIN = 0.05  # shadows at the edges of the glass are no content
 CONTRAST = 48  # of 255, from the paper's own tone
+SURELY = 0.005  # share of ink in the quick look at a JPEG above which nothing else is asked
 INK = 0.0005  # share of pixels below which a page is blank
 
 _INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
@@ -56,6 +61,7 @@ class Sheet:
 class _Picture:
     box: Box
     dpi: float
+    pixels: int
 
 
 class Raster:
@@ -88,7 +94,8 @@ class Raster:
         """Whether page `index` shows nothing but paper (or one even tone)."""
         page = self._page(index)
         try:
-            return _ink(page) < INK
+            quick = _jpeg_ink(page)
+            return (_ink(page) if quick is None or quick < SURELY else quick) < INK
         finally:
             page.close()
 
@@ -107,6 +114,7 @@ def _sheet(page: Any, unit: float) -> Sheet:
     frame = _visible(page)
     pictures: list[_Picture] = []
     texts: list[tuple[Any, Box]] = []
+    strokes = 0
     for kind, item, matrix in _objects(page.raw, _IDENTITY, DEPTH):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT and pdfium.FPDFTextObj_GetTextRenderMode(item) not in _INVISIBLE:
             box = _clip(_text_box(item, matrix), frame)
@@ -117,7 +125,13 @@ def _sheet(page: Any, unit: float) -> Sheet:
             pictures.append(picture)
             if _area(picture.box) >= COVER * _area(frame):  # what lies below a full picture is not seen
                 texts = [each for each in texts if not _within(each[1], picture.box)]
-    if len(pictures) > PIECES:
+        elif kind == pdfium.FPDF_PAGEOBJ_PATH:
+            strokes += SLOW if pdfium.FPDFPageObj_HasTransparency(item) else 1
+        elif kind == pdfium.FPDF_PAGEOBJ_SHADING:
+            strokes += STROKES + 1
+    if sum(picture.pixels for picture in pictures) > LAYERS:
+        raise Unfit("file-too-large", why="pixels", most=LAYERS)
+    if len(pictures) > PIECES or strokes > STROKES:
         return Sheet(0.0, 0, bool(texts), empty=False)
     cover = _union([each.box for each in pictures]) / _area(frame)
     said = _says_something(page, [item for item, _ in texts])
@@ -166,7 +180,7 @@ def _picture(item: Any, matrix: Matrix, frame: Box, unit: float) -> _Picture:
     pdfium.FPDFImageObj_GetImagePixelSize(item, width, height)
     across, up = math.hypot(a, b) * unit / 72, math.hypot(c, d) * unit / 72
     dpi = min(width.value / across, height.value / up) if across > 0 and up > 0 else 0.0
-    return _Picture(_clip(_spread(placed, (0.0, 0.0, 1.0, 1.0)), frame), dpi)
+    return _Picture(_clip(_spread(placed, (0.0, 0.0, 1.0, 1.0)), frame), dpi, width.value * height.value)
 
 
 def _text_box(item: Any, matrix: Matrix) -> Box:
@@ -250,6 +264,29 @@ def _ink(page: Any) -> float:
     )
     data = bytes(bitmap.buffer)
     bitmap.close()
+    return _inked(data)
+
+
+def _jpeg_ink(page: Any) -> float | None:
+    """The same of the one JPEG that a page is, decoded at an eighth of its size; None where a page is anything else."""
+    objects = list(page.get_objects(max_depth=1))
+    if len(objects) != 1 or objects[0].type != pdfium.FPDF_PAGEOBJ_IMAGE or objects[0].get_filters() != ["DCTDecode"]:
+        return None
+    from PIL import Image
+
+    try:
+        picture = Image.open(io.BytesIO(bytes(objects[0].get_data())), formats=["JPEG"])
+        picture.draft("L", (picture.width // 8, picture.height // 8))
+        if picture.mode != "L" or picture.width < 8 or picture.height < 8:
+            return None
+        across, up = int(picture.width * MARGIN), int(picture.height * MARGIN)
+        return _inked(picture.crop((across, up, picture.width - across, picture.height - up)).tobytes())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _inked(data: bytes) -> float:
+    """Share of grey values that differ from the paper's, which is their median."""
     sample = sorted(data[:: max(1, len(data) // 5000)])
     paper = sample[len(sample) // 2]
     differing = bytes(abs(tone - paper) > CONTRAST for tone in range(256))

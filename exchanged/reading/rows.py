@@ -58,6 +58,7 @@ class Sheets:
         self._sheet = ""
         self._early: list[tuple[int, Row]] | None = None
         self._watch: Watch | None = None
+        self._of_records = False
 
     def begin(self, sheet: str) -> None:
         """A new sheet starts."""
@@ -83,18 +84,28 @@ class Sheets:
         hit = header.best((number, texts_of(row)) for number, row in early)
         if not hit:
             return
-        if self.found:
-            raise Trouble("sheet-ambiguous", sheets=2)
+        if not self._wanted(header.of_records(hit[1])):
+            return
         layout, findings = header.layout(*hit, self.name, self._sheet)
         self._watch = Watch(layout, self.limits)
         self.found.append((self._sheet, self._watch, findings))
         for number, row in early:
             self._watch.take(number, row)
 
+    def _wanted(self, of_records: bool) -> bool:
+        """Whether a sheet with a header row is the one: a sheet of records rather than one that explains codes."""
+        if of_records and self._of_records:
+            raise Trouble("sheet-ambiguous", sheets=2)
+        if of_records:
+            self.found, self._of_records = [], True
+        return of_records or not self._of_records
+
     def reading(self, epoch_1904: bool) -> Reading:
         """What came out of all sheets."""
         if not self.found:
             raise Trouble("header-missing")
+        if len(self.found) > 1:
+            raise Trouble("sheet-ambiguous", sheets=len(self.found))
         sheet, watch, findings = self.found[0]
         stray = [header.unnamed(c, n, self.name, sheet) for c, n in sorted(watch.stray.items())]
         return Reading(self.name, sheet, watch.layout.row, epoch_1904, tuple(findings + stray), watch.chunks())

@@ -284,9 +284,10 @@ def _whole_rows(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """What stands inside ``<sheetData>``, in blocks of whole rows. All of `blocks` is gone through."""
     rest, state = b"", "before"
     for block in blocks:
-        if state == "after":
-            continue
         rest += block
+        if state == "after":
+            rest = _after(rest)
+            continue
         if state == "before":
             if not is_utf8(rest):
                 raise Unusual
@@ -307,5 +308,14 @@ def _whole_rows(blocks: Iterable[bytes]) -> Iterator[bytes]:
                 rest = rest[cut:]
             elif len(rest) > _CARRY:
                 raise Unusual
-    if state != "after":
+        if state == "after":
+            rest = _after(rest)
+    if state != "after" or not rest.rstrip().endswith(b"</worksheet>"):
         raise Unusual
+
+
+def _after(rest: bytes) -> bytes:
+    """The end of what follows the data, where no other data may stand."""
+    if b"<sheetData" in rest:
+        raise Unusual
+    return rest[-64:]

@@ -31,6 +31,7 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     hits = [(sheet, member, hit) for sheet, member in workbook.sheets if (hit := _head(archive, member, book))]
     if not hits:
         raise Trouble("header-missing")
+    hits = [hit for hit in hits if header.of_records(hit[2][1])] or hits
     if len(hits) > 1:
         raise Trouble("sheet-ambiguous", sheets=len(hits))
     sheet, member, (number, row) = hits[0]

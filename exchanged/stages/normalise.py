@@ -36,7 +36,11 @@ from exchanged.standard.kernels import plain_names, plain_numbers
 
 NONE = "无"
 _CODE_FIELDS = frozenset(codes.CODES)
-_SUM = re.compile(r"(?:合计|总计|小计|本页小计).*|(?:备注|说明|注)(?:\W.*)?", re.DOTALL)
+_SUM = re.compile(
+    r"(?:合计|总计|小计|本页小计|共计|累计).*|(?:备注|说明|注)(?:\W.*)?"
+    r"|(?:填表|制表|填报|审核|复核|核对|经办|报送|上报|负责人|单位负责人|信息管理员|联系人|联系电话)[^:：]{0,4}[:：].*",
+    re.DOTALL,
+)
 
 
 class Normaliser:

@@ -15,10 +15,11 @@ import numpy as np
 
 from exchanged.batch import Checks, Facts
 from exchanged.standard import certificate, deadlines, idnumbers, verdicts
-from exchanged.standard.arrow import Codes, lengths, text_at
+from exchanged.standard.arrow import Codes, characters, lengths, pick, text_at
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.coded import Column, numbers
 from exchanged.standard.columns import CODED, Part, Table
+from exchanged.standard.fields import BY_KEY
 from exchanged.standard.findings import Hitlist
 from exchanged.standard.kernels import Keys, digit, sixteen_digits
 from exchanged.standard.qualifications import Offers
@@ -138,6 +139,10 @@ class Validation:
         right = scope.judge(_NUMBER, rough, lambda row: verdicts.number(text_at(texts.column, row), self.hits.active))
         wrong[rough[~right]] = False
         rows = np.flatnonzero(wrong)
+        if not self.hits.active("certificate-number-format"):  # a form that nobody asks for may still be too long
+            limit = BY_KEY[_NUMBER].max_length
+            long = rows[characters(pick(texts.column, rows)) > limit] if len(rows) else rows
+            scope.add("too-long", _NUMBER, long, {"limit": limit})
         scope.add("certificate-number-format", _NUMBER, rows, lambda nth: _kind(text_at(texts.column, int(rows[nth]))))
         scope.ok[_NUMBER] = good & ~rounded & ~broken
         return np.where(scope.ok[_NUMBER], keys, np.uint64(0))

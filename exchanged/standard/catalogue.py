@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 
 from exchanged.errors import ConfigError, ConfigProblem
@@ -70,6 +71,8 @@ class Catalogue:
         A name that a later file gives again for the same edition replaces what earlier files say about it. Raises
         ConfigError, with every file that cannot be used and the line, when a further file is wrong.
         """
+        if not extra_paths:
+            return _national()
         by_file = [_read(DATA / name) for name in EDITION_FILES]
         problems = []
         for number, path in enumerate(extra_paths):
@@ -225,3 +228,9 @@ def _is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+@cache
+def _national() -> Catalogue:
+    """The editions of the standard alone, read once in a process; nothing changes a catalogue."""
+    return Catalogue(_latest([_read(DATA / name) for name in EDITION_FILES]))

@@ -65,7 +65,8 @@ def code(field: str, text: str) -> str | None:
     Several spellings in one cell (三级/高级工, 201=居民身份证) count when every one of them means the same code.
     """
     table, folded = _TABLES[field], _fold(text)
-    return _whole(table, folded) or _all_agree(table, folded)
+    found = _whole(table, folded)
+    return found if found or folded.isdigit() else _all_agree(table, folded)
 
 
 def _whole(table: dict[str, str], folded: str) -> str | None:

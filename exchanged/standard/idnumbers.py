@@ -64,7 +64,8 @@ def _too_long(scope: Scope, usable: Bits, types: Codes) -> None:
     limit = BY_KEY[KEY].max_length
     column = scope.part.texts[KEY].column
     long = np.flatnonzero(usable & (lengths(column) > limit))
-    kept = (types[long] == 0) | np.isin(types[long], [int(kind) for kind in _FREE_FORM])
+    formless = types[long] == 0 if scope.hits.active("id-format") else np.ones(len(long), np.bool_)
+    kept = formless | np.isin(types[long], [int(kind) for kind in _FREE_FORM])
     long = long[kept]
     if len(long):
         long = long[characters(pick(column, long)) > limit]
