@@ -111,8 +111,11 @@ def standard() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def open_package(path: Path, out: Path, config_path: Path | None = None) -> dict[str, Any]:
-    """The receiving side: verify, decrypt, and compare the manifest with the content. Gives `exchanged-open/1`."""
+def open_package(path: Path, out: Path, config_path: Path | None = None, signers: Sequence[str] = ()) -> dict[str, Any]:
+    """The receiving side: verify and decrypt, and compare the manifest with the content. Gives `exchanged-open/1`.
+
+    signers: full fingerprints of which one must have signed; by default every key that the configuration names.
+    """
     from exchanged import config
     from exchanged.sealing import package
     from exchanged.sealing.gnupg import Gnupg
@@ -126,7 +129,8 @@ def open_package(path: Path, out: Path, config_path: Path | None = None) -> dict
         sealing.encrypt_to,
         lambda: config.credential(settings, name) if name else None,
     )
-    return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out)}
+    trusted = tuple(signers) or (sealing.sign_with, *sealing.encrypt_to, *settings.receipts.trusted)
+    return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out, trusted)}
 
 
 def init(directory: Path, keys: bool = False, language: str = "zh") -> list[str]:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -148,15 +148,30 @@ def copy(source: int, target: Path, mode: int = 0o600) -> tuple[int, str]:
 def destroy(path: Path, passes: int = 1) -> Destroyed:
     """Overwrite and remove one file so that neither its name nor its content can be found by ordinary means.
 
-    Move aside, overwrite with random bytes, fsync, truncate, unlink, fsync of the folder. May be run again after a
-    crash: what was moved aside is found by its ending (`sweep`). A second hard link keeps the name but not the content.
+    Move aside, overwrite with random bytes, fsync, truncate, rename, unlink, fsync of the folder. May be run again
+    after a crash: what was moved aside is found by its ending (`sweep`).
     """
+    return destroy_all([path], passes)[0]
+
+
+def destroy_all(paths: Sequence[Path], passes: int = 1) -> list[Destroyed]:
+    """The same for several files, their folders fsynced once at the end."""
+    ends = [_destroy(path, passes) for path in paths]
+    for folder in dict.fromkeys(path.parent for path in paths):
+        sync_folder(folder)
+    return ends
+
+
+def _destroy(path: Path, passes: int) -> Destroyed:
+    name, caveats = filesystem(path.parent)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Destroyed("absent", filesystem(path.parent)[0], 0, ())
+        return Destroyed("absent", name, 0, ())
     except PermissionError:  # someone else's file, not writable for us; the folder is
-        return _unlink(path)
+        size = path.lstat().st_size
+        path.unlink()
+        return Destroyed("unlinked", name, size, ("not-overwritten", *caveats))
     try:
         size = os.fstat(fd).st_size
         aside = path if path.name.endswith(GONE) else path.with_name(f".{secrets.token_hex(8)}{GONE}")
@@ -170,17 +185,7 @@ def destroy(path: Path, passes: int = 1) -> Destroyed:
     last = path.with_name(f".{secrets.token_hex(8)}{GONE}")
     aside.rename(last)
     last.unlink()
-    sync_folder(path.parent)
-    name, caveats = filesystem(path.parent)
     return Destroyed("overwritten" if passes else "unlinked", name, size, caveats)
-
-
-def _unlink(path: Path) -> Destroyed:
-    size = path.lstat().st_size
-    path.unlink()
-    sync_folder(path.parent)
-    name, caveats = filesystem(path.parent)
-    return Destroyed("unlinked", name, size, ("not-overwritten", *caveats))
 
 
 def _overwrite(fd: int, size: int) -> None:
@@ -196,9 +201,9 @@ def destroy_tree(folder: Path, passes: int = 1) -> dict[str, Destroyed]:
     if not folder.is_dir():
         return done
     for root, _, names in os.walk(folder, topdown=False):
-        for name in sorted(names):
-            path = Path(root, name)
-            done[str(path.relative_to(folder))] = destroy(path, passes)
+        paths = [Path(root, name) for name in sorted(names)]
+        for path, end in zip(paths, destroy_all(paths, passes), strict=True):
+            done[str(path.relative_to(folder))] = end
         Path(root).rmdir()
     sync_folder(folder.parent)
     return done

@@ -25,7 +25,7 @@ from typing import Any
 
 from exchanged import config, confinement, disk
 from exchanged.batch import Fact
-from exchanged.errors import ConfigError, Held, NotYet
+from exchanged.errors import ConfigError, Held, IntegrityFailure, NotYet
 from exchanged.keymaker import LONGEST_HOME
 from exchanged.settings import Settings
 
@@ -63,11 +63,11 @@ def examine(given: Path | None = None, *, probe: bool = True) -> list[dict[str, 
         settings = config.load(config.find(given))
     except ConfigError as error:
         return [
-            Line("config", FAIL, problem.code, {**problem.facts, "path": problem.path}).to_dict()
+            Line(problem.path or "config", FAIL, problem.code, {**problem.facts, "path": problem.path}).to_dict()
             for problem in error.problems
         ]
     looks: list[Callable[[Settings], Iterable[Line]]] = [_config, _user, _folders, _space, _erasure, _clock, _confined]
-    looks += [_gpg, _passphrase, _identity]
+    looks += [_ledger, _gpg, _passphrase, _identity]
     if _ours(settings.sealing.gnupg_home):  # else gpg would leave an agent that shuts the daemon out
         looks += [_keys, _token]
     looks += [_server] if probe else []
@@ -80,7 +80,7 @@ def _safely(look: Callable[[Settings], Iterable[Line]], settings: Settings) -> l
     lines: list[Line] = []
     try:
         lines.extend(look(settings))
-    except (NotYet, Held) as error:
+    except (NotYet, Held, IntegrityFailure) as error:
         lines.append(Line(name, FAIL, error.code, dict(error.facts)))
     except Exception as error:
         lines.append(Line(name, FAIL, "doctor.cannot_look", {"error": type(error).__name__}))
@@ -197,6 +197,24 @@ def _confined(settings: Settings) -> Iterator[Line]:
         yield Line("confinement", WARN, "doctor.confinement_partly", {"missing": ", ".join(missing)})
     else:
         yield Line("confinement", OK, "doctor.confinement_ok")
+
+
+def _ledger(settings: Settings) -> Iterator[Line]:
+    """The ledger opens, its key fits, its chain is whole, and it is the one that the evidence was written from."""
+    from exchanged import evidence
+    from exchanged.engine import open_ledger
+
+    state = settings.folders.state
+    if not (state / "ledger.db").exists():
+        yield Line("ledger", OK, "doctor.ledger_new_ok")
+        return
+    ledger, _ = open_ledger(settings)
+    try:
+        events = ledger.verify()
+        evidence.check(ledger, state / "evidence")
+    finally:
+        ledger.close()
+    yield Line("ledger", OK, "doctor.ledger_ok", {"events": events})
 
 
 def _gpg(settings: Settings) -> Iterator[Line]:

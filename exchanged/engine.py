@@ -22,17 +22,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, log
+from exchanged import disk, evidence, log
 from exchanged.drop import Group
 from exchanged.errors import NotYet
-from exchanged.flow import Flow
+from exchanged.flow import Flow, whose
 from exchanged.ledger import Ledger, Record
 from exchanged.sandbox import Sandbox
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.stages import giveback
 from exchanged.stages.intake import Intake
-from exchanged.states import TERMINAL, Lane, State
+from exchanged.states import Lane, State
 from exchanged.steps import Steps
 
 WORKERS = {Lane.PREPARE: 2, Lane.COURIER: 1}
@@ -61,8 +61,10 @@ def own_state(settings: Settings) -> Path:
     try:
         if not state.is_dir():
             raise NotYet("folder.missing", folder="state")
-        if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
+        if state.stat().st_uid != os.geteuid():
             raise NotYet("state.not_ours", user=_owner(state))
+        if not os.access(state, os.W_OK):
+            raise NotYet("disk.read_only", folder="state")
     except PermissionError:
         raise NotYet("state.not_ours", user="exchanged") from None
     return state
@@ -78,6 +80,8 @@ def _owner(path: Path) -> str:
 def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
     """The unit's ledger and its key. Raises NotYet when the state folder is not there."""
     state = own_state(settings)
+    if (state / "ledger.db").exists() and not (state / "ledger.key").exists():
+        raise NotYet("ledger.key_missing", again=False)
     secrets = Secrets.load(state / "ledger.key")
     return Ledger(state / "ledger.db", secrets), secrets
 
@@ -95,7 +99,7 @@ class Engine:
         self._pools = {lane: ThreadPoolExecutor(count, str(lane)) for lane, count in WORKERS.items()}
         self._running: dict[Future[None], tuple[Lane, str]] = {}
         self._swept = 0.0
-        self._failing: str | None = None
+        self._failing = self.ledger.remembered("trouble")
         self._draining = False
         self.touched: dict[str, None] = {}
         self.unsettled = 0
@@ -110,7 +114,8 @@ class Engine:
         self._intake = Intake(settings, self.ledger, self._secrets, self._steps.spool)
 
     def recover(self) -> None:
-        """Put right what an earlier run left half done."""
+        """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not the last one."""
+        evidence.check(self.ledger, self.settings.folders.state / "evidence")
         self._flow.recover()
         self._recover_intake()
         state = self.settings.folders.state
@@ -162,7 +167,7 @@ class Engine:
                     break
             if self._failing is not None:
                 self._failing = None
-                self.ledger.set_trouble(None)
+                self.ledger.remember("trouble", None)
         return claimed
 
     def _claim(self, group: Group) -> Record | None:
@@ -187,7 +192,7 @@ class Engine:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             missing = isinstance(error, FileNotFoundError)
             code = "disk.full" if full else "folder.missing" if missing else "disk.failed"
-            self._say(code, folder="drop", errno=error.errno or 0)
+            self._say(code, folder="drop" if missing else whose(self.settings, error), errno=error.errno or 0)
 
     def _say(self, code: str, **facts: Any) -> None:
         """A trouble of the whole instance, said once until it is over."""
@@ -195,7 +200,7 @@ class Engine:
             if code in log.EVENTS:
                 log.emit(code, **facts)
             with contextlib.suppress(NotYet):
-                self.ledger.set_trouble(code)
+                self.ledger.remember("trouble", code)
         self._failing = code
 
     def _start(self) -> bool:
@@ -285,8 +290,7 @@ class Engine:
 
     def _account(self) -> dict[str, Any]:
         batches = [batch for name in self.touched if (batch := self.ledger.batch(name))]
-        open_ones = [batch for batch in self.ledger.batches(open_only=True) if batch.state not in TERMINAL]
-        waiting = [batch for batch in open_ones if batch.state is not State.HELD]
+        waiting = [batch for batch in self.ledger.batches(open_only=True) if batch.state is not State.HELD]
         return {
             "format": "exchanged-once/1",
             "batches": [brief(batch) for batch in batches],

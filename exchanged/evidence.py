@@ -17,6 +17,7 @@ from typing import Any
 from exchanged import disk
 from exchanged.errors import IntegrityFailure
 from exchanged.ledger import Event, Ledger, Record, Source, event_hash
+from exchanged.states import TERMINAL
 
 FORMAT = "exchanged-evidence/1"
 _FACTS = (
@@ -50,6 +51,19 @@ def write(folder: Path, evidence: Mapping[str, Any]) -> str:
     text = json.dumps(evidence, ensure_ascii=False, indent=1, sort_keys=False) + "\n"
     disk.write(disk.folder(folder) / f"{evidence['batch']}.json", text.encode(), 0o600)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check(ledger: Ledger, folder: Path) -> None:
+    """Raises IntegrityFailure when there is evidence of a batch that the ledger does not know to be finished.
+
+    That is what an older copy of the ledger, or an emptied one, looks like: with it everything might be sent again.
+    """
+    if not folder.is_dir():
+        return
+    finished = {batch.id for batch in ledger.batches() if batch.state in TERMINAL}
+    strays = [path.stem for path in folder.glob("*.json") if path.stem not in finished]
+    if strays:
+        raise IntegrityFailure("ledger.older", count=len(strays))
 
 
 def audit(ledger: Ledger, folder: Path) -> dict[str, Any]:

@@ -10,15 +10,18 @@ Ends    Refused rejects, NotYet defers, Held holds; any other exception is count
 from __future__ import annotations
 
 import errno
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from exchanged import log
+from exchanged import disk, log
 from exchanged.errors import Held, NotYet, Refused
 from exchanged.ledger import Ledger, Record, now
-from exchanged.states import BEFORE_DELIVERY, ROUTE, TERMINAL, Lane, State
+from exchanged.settings import Settings
+from exchanged.states import BEFORE_DELIVERY, ROUTE, TERMINAL, Lane, State, Step
 from exchanged.steps import Steps
 
 RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
@@ -71,21 +74,22 @@ class Flow:
         try:
             with self._steps.one_child(batch):
                 while left is not None:
-                    self._attempt(left)
-                    left = self._ledger.batch(batch.id) if go_on() else None
-                    if left is not None and not _due(left, lane):
+                    self._attempt(left, go_on)
+                    left = self._ledger.batch(batch.id)
+                    if left is None or not (left.acting or go_on()) or not _due(left, lane):
                         left = None
         except NotYet as problem:
             if problem.code != "batch.moved_meanwhile":
                 log.emit("ledger.unavailable", batch=batch.id, reason=problem.code)
 
-    def _attempt(self, batch: Record) -> None:
+    def _attempt(self, batch: Record, go_on: Callable[[], bool]) -> None:
         try:
             if batch.state in TERMINAL:
                 self._clear(batch)
             else:
-                self._ledger.begin(batch)
-                self._step(batch)
+                if not batch.acting:
+                    self._ledger.begin(batch)
+                self._step(batch, go_on)
         except Refused as refusal:
             self._reject(batch, refusal)
         except Held as problem:
@@ -93,25 +97,28 @@ class Flow:
         except NotYet as problem:
             self._defer(batch, problem)
         except OSError as error:
-            code = _DISK.get(error.errno or 0, "disk.failed")
-            self._defer(batch, NotYet(code, errno=error.errno or 0, place=log.place(error)))
+            self._defer(batch, self._disk_trouble(error))
         except Exception as error:
             self._failed(batch, error)
 
-    def _step(self, batch: Record) -> None:
+    def _step(self, batch: Record, go_on: Callable[[], bool]) -> None:
         step = ROUTE[batch.state]
         if step.stage == "check":
-            self._check(batch)
+            self._check(batch, go_on)
             return
         facts = getattr(self._steps, step.stage)(batch)
-        self._ledger.move(batch, step.done, **facts)
+        self._ledger.move(batch, step.done, acting=_stays(step) and go_on(), **facts)
         self._say(f"batch.{step.done}", batch, facts)
 
-    def _check(self, batch: Record) -> None:
+    def _check(self, batch: Record, go_on: Callable[[], bool]) -> None:
         """Checking ends in one transaction: compared with the history, entered in the index, and moved."""
         facts, rows = self._steps.check(batch)
         entered = self._ledger.validate(
-            batch, rows, self._steps.corrects(batch), lambda wrong: self._steps.after_history(batch, facts, wrong)
+            batch,
+            rows,
+            self._steps.corrects(batch),
+            lambda wrong: self._steps.after_history(batch, facts, wrong),
+            acting=go_on(),
         )
         self._say("batch.validated", batch, entered)
 
@@ -121,7 +128,11 @@ class Flow:
             self._ledger.move(batch, State.REJECTED, **facts)
             self._say("batch.rejected", batch, facts)
         except OSError as error:
-            self._defer(batch, NotYet(_DISK.get(error.errno or 0, "disk.failed"), errno=error.errno or 0))
+            self._defer(batch, self._disk_trouble(error))
+
+    def _disk_trouble(self, error: OSError) -> NotYet:
+        code = _DISK.get(error.errno or 0, "disk.failed")
+        return NotYet(code, errno=error.errno or 0, folder=whose(self._steps.settings, error), place=log.place(error))
 
     def _clear(self, batch: Record) -> None:
         """A finished batch: destroy what is left of it, write its evidence and the clerk's slip."""
@@ -173,8 +184,9 @@ class Flow:
 
     def retry(self, batch: Record) -> bool:
         """Try a waiting batch at once. False where nothing is to be tried."""
-        if batch.state in TERMINAL or batch.state is State.HELD:
+        if batch.cleared or batch.state is State.HELD:
             return False
+        self._ledger.remember("pin", None)  # the operator has seen to it: the passphrase may be tried again
         self._ledger.wake(batch, "batch.retried")
         log.emit("batch.retried", batch=batch.id)
         return True
@@ -191,7 +203,7 @@ class Flow:
         if batch.state is not State.HELD or batch.held_from is None:
             return False
         # a person has looked at the server where its outcome was unknown: from here it may be sent as if never offered
-        again = {"offered": None} if batch.reason == "delivery.outcome_unknown" else {}
+        again: dict[str, Any] = {"offered": None} if batch.reason == "delivery.outcome_unknown" else {}
         self._ledger.move(batch, batch.held_from, "batch.released", released=now(), **again)
         log.emit("batch.released", batch=batch.id)
         return True
@@ -220,9 +232,28 @@ def _due(batch: Record, lane: Lane | None) -> bool:
     return _lane(batch) is lane and not batch.cleared and moment is not None and moment <= time.time()
 
 
+def _stays(step: Step) -> bool:
+    """Whether the step after this one is done by the same lane, so that it can begin in the same transaction."""
+    after = ROUTE.get(step.done)
+    return after is not None and after.lane is step.lane
+
+
+def whose(settings: Settings, error: OSError) -> str:
+    """The configured folder that an error of the disk is about: by its path, else the one with the least room."""
+    folders = {name: getattr(settings.folders, name) for name in ("state", "drop", "rejected", "receipts", "forms")}
+    if error.filename:
+        path = Path(os.fsdecode(error.filename))
+        below = [name for name, folder in folders.items() if path.is_relative_to(folder)]
+        if below:
+            return below[0]
+    there = {name: disk.free(folder) for name, folder in folders.items() if folder.is_dir()}
+    return min(there, key=lambda name: there[name], default="state")
+
+
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts as a log line has them: counts and digests, nothing nested."""
     flat: dict[str, Any] = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
+    flat = {name: value for name, value in flat.items() if value not in ("", "None")}
     if isinstance(facts.get("warnings"), Mapping):
         flat["warnings"] = sum(facts["warnings"].values())
     flat.pop("rules", None)  # here the rule set's digest

@@ -86,7 +86,7 @@ _REASONS = {
             hash_unsupported conflict package_changed""",
         "warning": "unreachable timeout outcome_unknown connection_lost",
     },
-    "ledger": {"critical": "tampered damaged newer key_missing", "error": "unavailable"},
+    "ledger": {"critical": "tampered older damaged newer key_missing", "error": "unavailable"},
     "evidence": {"critical": "altered missing"},
     "disk": {"critical": "sync_failed", "error": "full failed read_only"},
     "folder": {"error": "missing"},

@@ -17,7 +17,7 @@ from exchanged.errors import NotYet
 from exchanged.ledger import Ledger, Record
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
-from exchanged.states import TERMINAL, State
+from exchanged.states import State
 from exchanged.steps import EXPIRY_WARNING
 
 TIMES = ("created", "updated")
@@ -31,7 +31,7 @@ def row(batch: Record) -> dict[str, Any]:
         "created": batch.created,
         "updated": batch.updated,
         "delivered": batch.facts.get("delivered"),
-        "next_attempt": _time(batch.next_attempt) if batch.state not in TERMINAL and batch.reason else None,
+        "next_attempt": _time(batch.next_attempt) if not batch.cleared and batch.reason else None,
         "attempts": batch.attempts,
     }
 
@@ -86,14 +86,14 @@ def trace(ledger: Ledger, secrets: Secrets, number: str) -> dict[str, Any]:
 def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """One screen of what goes on."""
     batches = ledger.batches()
-    open_ones = [batch for batch in batches if batch.state not in TERMINAL]
+    open_ones = [batch for batch in batches if not batch.cleared]
     delivered = max((str(b.facts["delivered"]) for b in batches if b.facts.get("delivered")), default=None)
     states = Counter(str(batch.state) for batch in batches)
     return {
         "format": "exchanged-status/1",
         "daemon": _running(settings),
         "paused": ledger.paused,
-        "trouble": ledger.trouble,
+        "trouble": ledger.remembered("trouble"),
         "states": {str(state): states[str(state)] for state in State if states[str(state)]},
         "waiting": [_waiting(batch) for batch in open_ones],
         "last_delivery": delivered,

@@ -66,8 +66,9 @@ KEPT = 6  # jobs that a kept child may be asked for
 class Sandbox:
     """Runs jobs in confined children. Safe to share between threads; jobs of several threads run side by side.
 
-    jobs: name to "module:function"; nothing else is ever run. preload: name to modules that the zygote loads, and to
-    functions ("module:function") that it calls, before the first fork for that job. idle: seconds without a job after which `rest` ends the zygote.
+    jobs: name to "module:function"; nothing else is ever run. preload: name to modules that the zygote loads, and
+    functions ("module:function") that it calls, before the first fork for that job. idle: seconds without a job after
+    which `rest` ends the zygote.
     """
 
     def __init__(

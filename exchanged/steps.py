@@ -8,10 +8,12 @@ Ends    Refused, NotYet or Held, for the engine
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,8 @@ class Steps:
         self.endings = Endings(settings, ledger, self.spool, self._outbox)
         self._sealing: Any = None
         self._courier: Any = None
+        self._pin = threading.Lock()
+        self._pin_works = False
         self._told: set[tuple[object, str]] = set()
 
     # --- claimed -> validated -------------------------------------------------------------------------------------
@@ -160,7 +164,8 @@ class Steps:
         target = self._outbox / f"{batch.id}.pgp"
         files = [self._file(batch, sheet) for sheet in sheets]
         self._warn_of_expiry()
-        parcel = seal.seal(
+        parcel = self._unlocked(
+            seal.seal,
             contents, files, self._file(batch, scan), self.sealing, self._sandbox,
             self._checks(batch.facts["checked"]), target, bounds=checking.bounds(sum(sheet.bytes for sheet in sheets)),
         )  # fmt: skip
@@ -201,6 +206,24 @@ class Steps:
             ledger_head=self._ledger.head(),
             software=SOFTWARE,
         )
+
+    def _unlocked(self, seal: Callable[..., Parcel], *args: Any, **more: Any) -> Parcel:
+        """Seal, unless the passphrase at hand was refused before: tokens lock after three wrong PINs.
+
+        Until the first seal has worked, one at a time.
+        """
+        pin = self._secrets.pseudonym(f"{self.settings.sealing.sign_with}\0{self._passphrase() or ''}".encode()).hex()
+        with contextlib.nullcontext() if self._pin_works else self._pin:
+            if self._ledger.remembered("pin") == pin:
+                raise NotYet("sealing.passphrase_wrong", again=False)
+            try:
+                parcel = seal(*args, **more)
+            except NotYet as problem:
+                if problem.code in ("sealing.passphrase_wrong", "sealing.pin_blocked"):
+                    self._ledger.remember("pin", pin)
+                raise
+            self._pin_works = True
+            return parcel
 
     def _warn_of_expiry(self) -> None:
         keys = self.sealing.keys()

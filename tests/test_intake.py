@@ -246,7 +246,7 @@ def test_the_originals_of_a_file_with_a_reports_name_come_back_too(world: World)
     world.put("report.html", b"not a sheet")
     done = world.once()
     assert {path.name for path in (world.rejected / done["batches"][0]["batch"]).iterdir()} == {
-        "original-report.html", "report.html", "report.json"
+        "original-1-report.html", "report.html", "report.json"
     }  # fmt: skip
 
 
@@ -278,3 +278,11 @@ print(json.dumps([[group.stem for group in found.ready], found.stuck, survey(set
     ready, stuck, lying = json.loads(done.stdout or "null") or done.stderr
     assert (ready, stuck) == (["a"], 4)
     assert lying == {"files": 1, "scans": 0, "refused": 0, "unreadable": 4, "deeper": 0}
+
+
+def test_no_original_is_lost_to_a_report_whatever_its_name(world: World) -> None:
+    for name in ("report.html", "original-1-report.html", "report.json"):
+        world.put(f"二月/{name}", name.encode())
+    batch = world.once()["batches"][0]["batch"]
+    contents = [path.read_bytes() for path in (world.rejected / batch).iterdir()]
+    assert {b"report.html", b"original-1-report.html", b"report.json"} <= set(contents)

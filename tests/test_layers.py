@@ -20,10 +20,11 @@ LAYERS = [
     {"engine"},
     {"flow"},
     {"steps"},
-    {"endings", "checking", "jobs"},
+    {"endings", "checking", "jobs", "warm"},
     {"stages"},
     {
         "sandbox",
+        "conversation",
         "zygote",
         "standard",
         "form",

@@ -207,9 +207,9 @@ def test_a_ledger_of_a_newer_program_is_left_alone(ledger: Ledger, tmp_path: Pat
         opened(tmp_path)
 
 
-def test_what_is_no_database_is_an_unavailable_ledger(tmp_path: Path) -> None:
+def test_what_is_no_database_is_a_damaged_ledger(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"not a database, but long enough to look like a file of something" * 40)
-    with pytest.raises(NotYet, match=r"ledger\.unavailable"):
+    with pytest.raises(IntegrityFailure, match=r"ledger\.damaged"):
         opened(tmp_path)
 
 

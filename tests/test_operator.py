@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -194,3 +195,102 @@ def test_a_second_instance_is_refused(world: World) -> None:
     daemon.terminate()
     assert daemon.wait(20) == 0
     assert not world.ask("status")["daemon"]
+
+
+def test_a_lost_key_or_an_older_ledger_stops_everything(world: World) -> None:
+    world.sheet("一月", 5, seed=1)
+    world.scan("一月")
+    world.once()
+    ledger, key = world.state / "ledger.db", world.state / "ledger.key"
+    older, good = ledger.read_bytes(), key.read_bytes()
+    world.sheet("二月", 5, seed=2)
+    world.scan("二月")
+    assert one(world.once())["state"] == "closed"
+    world.sheet("三月", 5, seed=3)
+    world.scan("三月")
+    key.unlink()
+    assert world.run("once").returncode == 3
+    assert not key.exists(), "no new key is made beside an old ledger"
+    key.write_bytes(b"x" * 32)
+    key.chmod(0o600)
+    assert world.run("once").returncode == 3
+    key.write_bytes(good)
+    latest = ledger.read_bytes()
+    for damaged, status in ((older, 4), (b"", 4), (b"garbage" * 1000, 4), (latest[:8192], 4)):
+        for name in ("ledger.db-wal", "ledger.db-shm"):
+            (world.state / name).unlink(missing_ok=True)
+        ledger.write_bytes(damaged)
+        assert world.run("once").returncode == status
+        assert world.run("doctor").returncode == 3
+    assert len(world.delivered()) == 2
+    ledger.write_bytes(latest)
+    assert one(world.once())["state"] == "closed"
+
+
+def test_a_flipped_bit_is_an_integrity_failure_and_never_a_bug(world: World) -> None:
+    complete(world)
+    world.once()
+    good = (world.state / "ledger.db").read_bytes()
+    for at in range(30, len(good), len(good) // 25):
+        flipped = bytearray(good)
+        flipped[at] ^= 0x10
+        (world.state / "ledger.db").write_bytes(flipped)
+        assert world.run("audit").returncode in (0, 3, 4), at
+
+
+def test_a_wrong_passphrase_is_tried_once_until_the_operator_says_so(world: World) -> None:
+    signer = world.unit.make("Locked", passphrase="right")
+    world.unit.give(signer, world.national)
+    secret = world.root / "credentials" / "pin"
+    secret.write_text("wrong")
+    secret.chmod(0o600)
+    world.configure(sealing={"sign_with": signer, "passphrase": "pin"})
+    for number in range(3):
+        world.sheet(f"第{number}批", 5, seed=number)
+        world.scan(f"第{number}批")
+    calls = world.root / "calls"
+    wrapper = world.root / "bin"
+    wrapper.mkdir()
+    (wrapper / "gpg").write_text(
+        f'#!/bin/sh\ncase " $* " in *" --sign "*) echo x >> {calls};; esac\nexec {shutil.which("gpg")} "$@"\n'
+    )
+    (wrapper / "gpg").chmod(0o755)
+    path = os.environ["PATH"]
+    try:
+        os.environ["PATH"] = f"{wrapper}:{path}"
+        world.unit.kill()
+        done = world.once()
+        assert {batch["reason"] for batch in done["batches"]} == {"sealing.passphrase_wrong"}
+        world.once()
+        assert calls.read_text().split() == ["x"], "a token would be locked after three"
+        secret.write_text("right")
+        world.run("retry", *(batch["batch"] for batch in done["batches"]))
+        assert {batch["state"] for batch in world.once()["batches"]} == {"closed"}
+    finally:
+        os.environ["PATH"] = path
+
+
+def test_a_slip_that_could_not_be_written_keeps_the_batch_pending(world: World) -> None:
+    complete(world)
+    world.receipts.rename(world.root / "away")
+    done = world.once()
+    assert (one(done)["state"], done["pending"]) == ("closed", 1)
+    (world.root / "away").rename(world.receipts)
+    assert world.run("retry", one(done)["batch"]).returncode == 0
+    assert world.once()["pending"] == 0
+    assert len(world.left("receipts")) == 2
+
+
+def test_the_receiving_side_opens_with_its_own_configuration(world: World) -> None:
+    complete(world)
+    batch = one(world.once())["batch"]
+    sealing = dict(world.config["sealing"])
+    theirs = {"gnupg_home": str(world.national.path), "sign_with": sealing["encrypt_to"][0]}
+    world.configure(sealing={**theirs, "encrypt_to": [sealing["sign_with"]]})
+    package = str(world.inbox / f"{batch}.pgp")
+    assert world.run("open", package, "-o", str(world.root / "out")).returncode == 0
+    assert sorted(path.name for path in (world.root / "out").iterdir()) == [
+        "certificates.csv", "confirmation.pdf", "manifest.json"
+    ]  # fmt: skip
+    other = world.run("open", package, "-o", str(world.root / "out2"), "--signer", sealing["encrypt_to"][0])
+    assert other.returncode == 4

@@ -76,7 +76,7 @@ def test_only_the_daemon_itself_may_say_that_it_is_ready(unit: Unit) -> None:
 
 
 def test_a_wrong_configuration_is_not_started_again_and_again(unit: Unit) -> None:
-    assert unit["Service"]["RestartPreventExitStatus"] == "78"
+    assert unit["Service"]["RestartPreventExitStatus"] == "4 78"
 
 
 def test_no_core_no_swap_no_execution_from_what_clerks_write(unit: Unit) -> None:

@@ -80,6 +80,7 @@ COMMANDS: dict[str, Command] = {
         (
             _argument("package", help="cli.package", metavar="PACKAGE", type=Path),
             _argument("-o", "--out", help="cli.out", metavar="DIR", type=Path, required=True),
+            _argument("--signer", help="cli.signer", metavar="FINGERPRINT", action="append", default=[]),
         ),
         json=True,
     ),

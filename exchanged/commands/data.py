@@ -56,7 +56,7 @@ def open_package(arguments: Arguments) -> int:
     from exchanged.views.system import open_page
 
     _readable(arguments.package)
-    result = api.open_package(arguments.package, arguments.out, arguments.config)
+    result = api.open_package(arguments.package, arguments.out, arguments.config, arguments.signer)
     answer(arguments, result, open_page)
     return status.OK
 

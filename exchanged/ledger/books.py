@@ -71,6 +71,11 @@ class Ledger(Store):
     def __init__(self, path: Path, secrets: Secrets) -> None:
         self._secrets = secrets
         super().__init__(path)
+        known, own = self.remembered("key"), secrets.pseudonym(b"exchanged/key").hex()
+        if known is None:
+            self.remember("key", own)
+        elif known != own:
+            raise NotYet("ledger.key_missing", again=False)
 
     # --- batches --------------------------------------------------------------------------------------------------
 
@@ -166,23 +171,28 @@ class Ledger(Store):
             self._expect(batch)
             self._db.execute("UPDATE batch SET acting = 1, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
 
-    def move(self, batch: Record, after: State, event: str | None = None, **facts: Any) -> None:
-        """Move a batch by compare-and-set, merge the facts into what is known of it, and append the event."""
-        with self.change():
-            self._move(batch, after, event or f"batch.{after}", facts)
+    def move(
+        self, batch: Record, after: State, event: str | None = None, *, acting: bool = False, **facts: Any
+    ) -> None:
+        """Move a batch by compare-and-set, merge the facts into what is known of it, and append the event.
 
-    def _move(self, batch: Record, after: State, event: str, facts: Mapping[str, Any]) -> None:
+        acting: the next step begins at once, in this process; saves a `begin`.
+        """
+        with self.change():
+            self._move(batch, after, event or f"batch.{after}", facts, acting)
+
+    def _move(self, batch: Record, after: State, event: str, facts: Mapping[str, Any], acting: bool = False) -> None:
         self._expect(batch)
         may_move(batch.state, after)
         held = batch.state if after is State.HELD else None
         row = self._db.execute("SELECT facts FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
         known = json.loads(row["facts"])
         self._db.execute(
-            "UPDATE batch SET state = ?, held_from = ?, reason = ?, reason_facts = ?, acting = 0, crashes = 0,"
+            "UPDATE batch SET state = ?, held_from = ?, reason = ?, reason_facts = ?, acting = ?, crashes = 0,"
             " attempts = 0, next_attempt = ?, rows = coalesce(?, rows), digest = coalesce(?, digest), updated = ?,"
             " facts = ? WHERE ordinal = ?",
             (
-                after, held, facts.get("reason"), to_json(facts.get("reason_facts", {})),
+                after, held, facts.get("reason"), to_json(facts.get("reason_facts", {})), acting,
                 None if after is State.HELD else 0,
                 facts.get("rows"), facts.get("digest"), now(), to_json({**known, **facts}), batch.ordinal,
             ),
@@ -306,20 +316,6 @@ class Ledger(Store):
     def paused(self) -> bool:
         return bool(self._meta("paused"))
 
-    @property
-    def trouble(self) -> str | None:
-        """What keeps the running instance from taking or moving anything, as a code; None where nothing does."""
-        with self.reading():
-            row = self._db.execute("SELECT value FROM meta WHERE key = 'trouble'").fetchone()
-        return row[0] if row else None
-
-    def set_trouble(self, code: str | None) -> None:
-        """Let `status` show what the running instance suffers from, or that it is over."""
-        with self.change():
-            self._db.execute("DELETE FROM meta WHERE key = 'trouble'")
-            if code:
-                self._db.execute("INSERT INTO meta VALUES ('trouble', ?)", (code,))
-
     def pause(self, paused: bool) -> None:
         """Stop or resume delivery as a whole."""
         with self.change():
@@ -334,6 +330,8 @@ class Ledger(Store):
         rows: Iterable[tuple[bytes, int, int, bytes]],
         correction: bool,
         judge: Callable[[list[tuple[str, int, int]]], Mapping[str, Any]],
+        *,
+        acting: bool = False,
     ) -> Mapping[str, Any]:
         """Compare a batch's (number, row, file, content) with the history, enter them and move the batch on.
 
@@ -353,7 +351,7 @@ class Ledger(Store):
                 " ORDER BY number, file, row",
                 (batch.ordinal,),
             )
-            self._move(batch, State.VALIDATED, "batch.validated", facts)
+            self._move(batch, State.VALIDATED, "batch.validated", facts, acting)
             self._db.execute("DELETE FROM temp.incoming")
         return facts
 

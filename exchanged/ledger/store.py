@@ -22,6 +22,9 @@ from exchanged.errors import IntegrityFailure, NotYet
 
 SCHEMA = "1"
 GENESIS = "0" * 64
+PASSING = tuple(
+    f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "NOMEM", "PROTOCOL")
+)
 BUSY = 30.0  # seconds to wait for another writer
 
 
@@ -65,9 +68,19 @@ class Store:
             path.chmod(0o600)
             self._prepare()
         except sqlite3.DatabaseError as error:
-            raise NotYet("ledger.unavailable", error=type(error).__name__) from None
+            raise trouble(error) from None
 
     def _prepare(self) -> None:
+        with self.reading():
+            new = not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        if new:
+            self._create()
+        found = self._meta("schema")
+        if found != SCHEMA:
+            raise NotYet("ledger.newer", again=False)
+        self.id = self._meta("ledger")
+
+    def _create(self) -> None:
         with self.change():
             if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
                 for statement in _statements(resources.files(__package__).joinpath("ledger.sql").read_text("utf-8")):
@@ -75,24 +88,36 @@ class Store:
                 self._db.executemany(
                     "INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("ledger", uuid.uuid4().hex), ("paused", "")]
                 )
-        found = self._meta("schema")
-        if found != SCHEMA:
-            raise NotYet("ledger.newer", again=False)
-        self.id = self._meta("ledger")
 
     def _meta(self, key: str) -> str:
+        value = self.remembered(key)
+        if value is None:
+            raise IntegrityFailure("ledger.damaged")
+        return value
+
+    def remembered(self, key: str) -> str | None:
+        """A value that is kept beside the events."""
         with self.reading():
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return str(row[0])
+        return str(row[0]) if row else None
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Keep a value beside the events, or forget it."""
+        with self.change():
+            self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
+            if value is not None:
+                self._db.execute("INSERT INTO meta VALUES (?, ?)", (key, value))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Keep other threads out while reading. Raises NotYet("ledger.unavailable") when it cannot be read now."""
+        """Keep other threads out while reading. Raises NotYet, or IntegrityFailure when it is damaged."""
         with self._lock:
             try:
                 yield
-            except sqlite3.OperationalError as error:
-                raise NotYet("ledger.unavailable", error=error.sqlite_errorname or "SQLITE_ERROR") from None
+            except sqlite3.DatabaseError as error:
+                raise trouble(error) from None
+            except (json.JSONDecodeError, UnicodeDecodeError):
+                raise IntegrityFailure("ledger.damaged") from None
 
     @contextlib.contextmanager
     def change(self) -> Iterator[None]:
@@ -106,10 +131,10 @@ class Store:
                     self._db.execute("ROLLBACK")
                     raise
                 self.commit()
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
-                raise NotYet("ledger.unavailable", error=error.sqlite_errorname or "SQLITE_ERROR") from None
+                raise trouble(error) from None
 
     def commit(self) -> None:
         """The instant at which a change has happened."""
@@ -151,12 +176,12 @@ class Store:
         query = "SELECT * FROM event WHERE ?1 IS NULL OR batch = ?1 ORDER BY seq"
         with self.reading():
             rows = self._db.execute(query, (batch,)).fetchall()
-        return [Event(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
+            return [Event(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
 
     def verify(self) -> int:
         """Read the whole chain again; gives the number of events. Raises IntegrityFailure naming the first bad one."""
         expected, previous = 1, GENESIS
-        with self._lock:
+        with self.reading():
             damage = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if damage != "ok":
                 raise IntegrityFailure("ledger.damaged")
@@ -166,6 +191,14 @@ class Store:
                     raise IntegrityFailure("ledger.tampered", seq=expected)
                 expected, previous = expected + 1, good
         return expected - 1
+
+
+def trouble(error: sqlite3.DatabaseError) -> NotYet | IntegrityFailure:
+    """What an error of the database means: something that passes, or a ledger that is not what it was."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    if name.startswith(PASSING):
+        return NotYet("ledger.unavailable", error=name)
+    return IntegrityFailure("ledger.damaged")
 
 
 def _statements(script: str) -> Iterator[str]:

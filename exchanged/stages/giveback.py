@@ -45,8 +45,12 @@ def give_back(rejected: Path, batch: str, spool: Path, sources: Sequence[Source]
 
 def _unused(folder: Path, name: str) -> str:
     """A clerk's own file may have a report's name: then the report steps in its place and the file beside it."""
-    if (folder / name).exists():
-        (folder / name).rename(folder / f"original-{name}")
+    number = 1
+    while (folder / name).exists():
+        beside = folder / f"original-{number}-{name}"
+        number += 1
+        if not beside.exists():
+            (folder / name).rename(beside)
     return name
 
 

@@ -101,7 +101,7 @@ class Intake:
         """Copy the claimed files into the spool, enter the batch, destroy the originals."""
         scan_first = sorted(claimed, key=lambda pair: (not pair[0].is_scan, _nfc(pair[1].name)))
         if disk.free(self._spool) < RESERVE + sum(item.mark[0] for item, _ in claimed):
-            raise OSError(errno.ENOSPC, "no room in the spool")
+            raise OSError(errno.ENOSPC, "no room in the spool", str(self._spool))
         part = disk.folder(self._spool / f".{token}{disk.PART}")
         sources = []
         position = 0 if any(item.is_scan for item, _ in claimed) else 1
@@ -167,10 +167,10 @@ class Intake:
 
     def _finish(self, claim: Path) -> None:
         """The spool has the files: destroy them in the drop folder, unless one was changed since and is new again."""
-        ends = []
-        for path in sorted(path for path in claim.rglob("*") if path.is_file()):
-            if path.name.endswith(disk.GONE) or self._same(claim.name, path):
-                ends.append({"file": "original", **disk.destroy(path, self._settings.deletion.overwrite).to_dict()})
+        left = sorted(path for path in claim.rglob("*") if path.is_file())
+        ours = [path for path in left if path.name.endswith(disk.GONE) or self._same(claim.name, path)]
+        destroyed = disk.destroy_all(ours, self._settings.deletion.overwrite)
+        ends = [{"file": "original", **end.to_dict()} for end in destroyed]
         batch = self._ledger.destroyed(claim.name, ends)
         log.emit("intake.destroyed", batch=batch, files=len(ends), bytes=sum(end["bytes"] for end in ends))
         self._put_back(claim)

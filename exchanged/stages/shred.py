@@ -22,13 +22,12 @@ NAMES = {"0": "scan"}
 
 def shred(spool: Path, package: Path | None, passes: int) -> list[dict[str, Any]]:
     """Destroy a batch's files. Gives the deletion record: one entry a file, by role, never by the clerk's name."""
-    record = []
+    paths = sorted(spool.iterdir()) if spool.is_dir() else []
+    roles = [NAMES.get(path.name, f"source-{path.name}" if path.name.isdigit() else "temporary") for path in paths]
+    if package is not None:
+        paths, roles = [*paths, package], [*roles, "package"]
+    ends = disk.destroy_all(paths, passes)
     if spool.is_dir():
-        for path in sorted(spool.iterdir()):
-            role = NAMES.get(path.name, f"source-{path.name}" if path.name.isdigit() else "temporary")
-            record.append({"file": role, **disk.destroy(path, passes).to_dict()})
         spool.rmdir()
         disk.sync_folder(spool.parent)
-    if package is not None:
-        record.append({"file": "package", **disk.destroy(package, passes).to_dict()})
-    return record
+    return [{"file": role, **end.to_dict()} for role, end in zip(roles, ends, strict=True)]

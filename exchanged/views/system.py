@@ -23,13 +23,19 @@ def doctor_document(lines: Sequence[Found], language: str) -> dict[str, Any]:
             "level": line["level"],
             "code": line["code"],
             "facts": line.get("facts") or {},
-            "message": text(line["code"], language, **(line.get("facts") or {})),
+            "message": _place(line, language) + text(line["code"], language, **(line.get("facts") or {})),
             "advice": advice(line["code"], language, **(line.get("facts") or {})) if line["level"] != "ok" else None,
         }
         for line in lines
     ]
     counts = {level: sum(line["level"] == level for line in said) for level in MARKS}
     return {"format": "exchanged-doctor/1", "lines": said, "summary": counts}
+
+
+def _place(line: Found, language: str) -> str:
+    """Where in the configuration a problem stands."""
+    number = (line.get("facts") or {}).get("line")
+    return text("cli.config_line", language, line=number) if number else ""
 
 
 def doctor_page(document: Found, language: str) -> Page:
