@@ -16,7 +16,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Reason = Literal["memory", "time", "crash"]
@@ -128,7 +128,7 @@ class Call:
         request = {
             "job": self.job,
             "args": dict(self.args),
-            "limits": asdict(self.limits),
+            "limits": {name: getattr(self.limits, name) for name in Bounds.__slots__},
             "files": len(self.files),
             "out": self.out is not None,
             "reads": list(self.reads),

@@ -5,7 +5,7 @@ Gives   `tick`, one round of the work; `once`, rounds until nothing can be done 
 Redo    `recover` puts right what an earlier run left half done, before the first round
 Ends    NotYet("daemon.running") when another instance has the lock
 
-Two batches are prepared side by side while one is being sent, so a slow server does not stop checking. All threads only
+Three batches are prepared side by side while one is being sent, so a slow server does not stop checking. All threads only
 wait for children, gpg and the network: hostile input is opened elsewhere.
 """
 
@@ -35,7 +35,7 @@ from exchanged.stages.intake import Intake
 from exchanged.states import Lane, State
 from exchanged.steps import Steps
 
-WORKERS = {Lane.PREPARE: 2, Lane.COURIER: 1}
+WORKERS = {Lane.PREPARE: 3, Lane.COURIER: 1}
 ROUND = 5.0  # seconds that claiming may take before the loop shows that it moves
 SWEEP = 3600.0  # seconds between looks for rejected folders whose time is over
 PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which keeps changing

@@ -82,11 +82,12 @@ class Offers:
         scope.add("direction-unknown", "direction", rows[~np.isin(codes, known)])
 
 
-def _turns(catalogue: Catalogue) -> list[str]:
+@lru_cache(4)
+def _turns(catalogue: Catalogue) -> Sequence[str]:
     """Every day on which what the catalogue says of some name may change."""
     entries = [entry for names in catalogue._entries.values() for group in names.values() for entry in group]
     ends = {date.fromisoformat(entry.end) + timedelta(days=1) for entry in entries if entry.end}
-    return sorted({entry.start for entry in entries} | {day.isoformat() for day in ends} | {LEAVING_FROM})
+    return tuple(sorted({entry.start for entry in entries} | {day.isoformat() for day in ends} | {LEAVING_FROM}))
 
 
 def _present(pairs: Rows, size: int) -> tuple[Rows, Rows]:

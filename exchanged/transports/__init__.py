@@ -7,9 +7,11 @@ one operation, which the caller understands better than the transport does.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 from typing import BinaryIO, Literal, Protocol, cast
 
 Verify = Literal["readback", "hash", "size"]
@@ -124,5 +126,7 @@ TRANSPORTS = {"sftp": "exchanged.transports.sftp:Sftp"}
 
 def courier(name: str, endpoint: Endpoint) -> Courier:
     """A courier of the named transport; loads its library only now, connects only when asked to."""
+    # paramiko takes 50 ms to load invoke, for a kind of line in an ssh_config; we read none
+    sys.modules.setdefault("invoke", cast(ModuleType, None))
     module, _, factory = TRANSPORTS[name].partition(":")
     return cast(Courier, getattr(import_module(module), factory)(endpoint))
