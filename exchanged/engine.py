@@ -5,8 +5,8 @@ Gives   `tick`, one round of the work; `once`, rounds until nothing can be done 
 Redo    `recover` puts right what an earlier run left half done, before the first round
 Ends    NotYet("daemon.running") when another instance has the lock
 
-Three batches are prepared side by side while one is being sent, so a slow server does not stop checking. All threads only
-wait for children, gpg and the network: hostile input is opened elsewhere.
+Three batches are prepared side by side while one is being sent, so a slow server does not stop checking. All threads
+only wait for children, gpg and the network: hostile input is opened elsewhere.
 """
 
 from __future__ import annotations

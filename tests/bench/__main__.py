@@ -82,6 +82,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of rounds in turn")
     print("ratios carry over to other machines, times do not")
     for name in NAMES:
