@@ -41,6 +41,9 @@ Files = Sequence[tuple[str, BinaryIO]]
 Combination = tuple[str | None, str | None, str | None]
 
 
+SMALL = 1 << 20  # bytes of a table that is kept, so that sealing at once need not read the spreadsheets again
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """Where the data of one file is, and how many records it has."""
@@ -55,7 +58,8 @@ class FileFacts:
 class Checked:
     """What a check found. `digest` is None and `size` 0 where a file cannot be used; else of certificates.csv.
 
-    `findings` are the first ones, `counted` counts all of them by rule. `index` is empty unless asked for.
+    `findings` are the first ones, `counted` counts all of them by rule. `index` is empty unless asked for. `table` is
+    certificates.csv itself, when it is small.
     """
 
     rows: int
@@ -68,6 +72,7 @@ class Checked:
     severities: dict[str, int]
     catalogue: str
     index: bytes = b""
+    table: bytes | None = None
 
     @property
     def valid(self) -> bool:
@@ -75,7 +80,7 @@ class Checked:
         return not self.severities["error"]
 
     def to_dict(self) -> dict[str, Any]:
-        """All but `index`, ready for JSON."""
+        """All but `index` and `table`, ready for JSON."""
         return {
             "verdict": "valid" if self.valid else "invalid",
             "rows": self.rows,
@@ -164,6 +169,7 @@ class _Run:
         self.sums: list[Finding] = []
         self.counter: Counter[tuple[int, int, int, bool]] = Counter()
         self.index: list[bytes] | None = [] if index else None
+        self.small: list[bytes] | None = [csvtable.HEADER]
 
     def open(self, reading: Reading) -> None:
         self.readings.append(reading)
@@ -182,6 +188,8 @@ class _Run:
         lines = self.writer.lines(part)
         self.digest.update(lines)
         self.size += lines.size
+        if self.small is not None:
+            self.small = [*self.small, lines.to_pybytes()] if self.size <= SMALL else None
         if self.index is not None:
             self.index.append(_hashed(part, lines))
 
@@ -213,6 +221,7 @@ class _Run:
             severities=severities,
             catalogue=self._editions(),
             index=b"".join(self.index or ()),
+            table=b"".join(self.small) if self.small and self.usable else None,
         )
 
     @staticmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -256,7 +257,9 @@ def _mount(device: int, path: str) -> tuple[str, str]:
         for line in table:
             left, _, right = line.partition(" - ")
             fields, tail = left.split(), right.split()
-            point = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape", "replace")
+            point = re.sub(
+                r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4]
+            )  # as the kernel writes blanks
             above = real == point or real.startswith(point.rstrip("/") + "/")
             same = fields[2] == f"{os.major(device)}:{os.minor(device)}"
             if (same or above) and above and len(point) >= len(best[0]):

@@ -101,6 +101,7 @@ class Engine:
         self._swept = 0.0
         self._failing = self.ledger.remembered("trouble")
         self._draining = False
+        self._fetched = False
         self.touched: dict[str, None] = {}
         self.unsettled = 0
         self.stuck = 0
@@ -161,6 +162,9 @@ class Engine:
                     self.orphans += 1
                     continue
                 self.touched[batch.id] = None
+                if not self._fetched:  # loading the library takes as long as checking; meanwhile nobody waits for it
+                    self._fetched = True
+                    self._pools[Lane.COURIER].submit(self._steps.fetch_courier)
                 claimed = True
                 self._start()
                 if time.monotonic() > ends:

@@ -107,7 +107,7 @@ class Flow:
             self._check(batch, go_on)
             return
         facts = getattr(self._steps, step.stage)(batch)
-        self._ledger.move(batch, step.done, acting=_stays(step) and go_on(), **facts)
+        self._ledger.move(batch, step.done, acting=_goes_on(step, go_on), **facts)
         self._say(f"batch.{step.done}", batch, facts)
 
     def _check(self, batch: Record, go_on: Callable[[], bool]) -> None:
@@ -232,10 +232,12 @@ def _due(batch: Record, lane: Lane | None) -> bool:
     return _lane(batch) is lane and not batch.cleared and moment is not None and moment <= time.time()
 
 
-def _stays(step: Step) -> bool:
-    """Whether the step after this one is done by the same lane, so that it can begin in the same transaction."""
+def _goes_on(step: Step, go_on: Callable[[], bool]) -> bool:
+    """Whether the next step can begin in the same transaction: this lane does it at once, or nothing is in its way."""
     after = ROUTE.get(step.done)
-    return after is not None and after.lane is step.lane
+    if after is None:
+        return False
+    return step.done is State.DELIVERED or (after.lane is step.lane and go_on())
 
 
 def whose(settings: Settings, error: OSError) -> str:

@@ -7,12 +7,15 @@ Redo    only reads and computes
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from exchanged.batch import Checks, Limits
 
 Progress = Callable[[int], None]
+
+_tables: dict[str, bytes] = {}  # by digest: a small table that this child, which is one batch's alone, checked last
 
 
 def to_checks(value: dict[str, Any]) -> Checks:
@@ -29,19 +32,27 @@ def check(
 
     named = list(zip(args["names"], files, strict=True))
     checked = checking.check(named, to_checks(args["checks"]), index=args["index"], progress=progress)
+    _tables.clear()
+    if checked.table is not None and checked.digest:
+        _tables[checked.digest] = checked.table
     return checked.to_dict(), checked.index
 
 
 def pack(
     args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
 ) -> tuple[dict[str, Any], bytes]:
-    """Write the inside of a package to `out`, the table made anew from the spreadsheets; the last file is the scan."""
+    """Write the inside of a package to `out`, the last file is the scan.
+
+    The table is the one this child has just checked, else made anew from the spreadsheets; the manifest has its digest.
+    """
     from exchanged import checking
     from exchanged.sealing import package
 
     if out is None:
         raise ValueError("pack needs an output")
-    table = checking.table(list(zip(args["names"], files[:-1], strict=True)), to_checks(args["checks"]))
+    kept = _tables.get(json.loads(args["manifest"])["digest"])
+    sheets = list(zip(args["names"], files[:-1], strict=True))
+    table = [kept] if kept is not None else checking.table(sheets, to_checks(args["checks"]))
     digest = package.pack(
         out, args["manifest"].encode(), table, args["table_bytes"], files[-1], args["scan_bytes"], args["sealed_at"]
     )

@@ -308,6 +308,11 @@ class Steps:
             self._courier = transports.courier("sftp", endpoint(self.settings))
         return self._courier
 
+    def fetch_courier(self) -> None:
+        """Load what delivering needs, in the courier's own thread."""
+        with contextlib.suppress(NotYet):
+            _ = self.courier
+
     def one_child(self, batch: Record) -> AbstractContextManager[None]:
         """Within this, all that a batch's own files are opened for is done by one confined child."""
         size = sum(source.bytes for source in self._ledger.sources(batch))

@@ -341,14 +341,16 @@ class Ledger(Store):
         """
         with self.change():
             self._db.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS incoming (number BLOB, row INTEGER, file INTEGER, content BLOB)"
+                "CREATE TEMP TABLE IF NOT EXISTS incoming"
+                " (head INTEGER, number BLOB, row INTEGER, file INTEGER, content BLOB)"
             )
             self._db.execute("DELETE FROM temp.incoming")
-            self._db.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany(
+                "INSERT INTO temp.incoming VALUES (?, ?, ?, ?, ?)", ((_head(row[0]), *row) for row in rows)
+            )
             facts = judge(self._against_history(batch, correction))
-            self._db.execute(  # in the order of the key: hashes in any other would touch every page of a long history
-                "INSERT OR IGNORE INTO certificate SELECT number, ?, row, file, content FROM temp.incoming"
-                " ORDER BY number, file, row",
+            self._db.execute(  # in the order of the index: hashes in any other would touch every page of a long history
+                "INSERT INTO certificate SELECT head, number, ?, row, file, content FROM temp.incoming ORDER BY head",
                 (batch.ordinal,),
             )
             self._move(batch, State.VALIDATED, "batch.validated", facts, acting)
@@ -360,7 +362,7 @@ class Ledger(Store):
         join = "LEFT" if correction else "CROSS"  # CROSS: look up each incoming number, never go through all known ones
         rows = self._db.execute(
             "SELECT i.file, i.row, max(b.ordinal) AS last, c.content = i.content AS same FROM temp.incoming i"  # noqa: S608
-            f" {join} JOIN certificate c ON c.number = i.number AND c.batch != ?1"
+            f" {join} JOIN certificate c ON c.head = i.head AND c.number = i.number AND c.batch != ?1"
             f" {join} JOIN batch b ON b.ordinal = c.batch AND b.state NOT IN ({undone})"
             " GROUP BY i.file, i.row"
             " HAVING (last IS NULL AND ?2) OR (last IS NOT NULL AND (same OR NOT ?2)) ORDER BY i.file, i.row",
@@ -383,7 +385,14 @@ class Ledger(Store):
         """Where a certificate number (its HMAC) stands, in order of claiming."""
         query = (
             "SELECT b.id, b.state, c.row, c.file, c.content FROM certificate c JOIN batch b ON b.ordinal = c.batch"
-            " WHERE c.number = ? ORDER BY b.ordinal, c.file, c.row"
+            " WHERE c.head = ? AND c.number = ? ORDER BY b.ordinal, c.file, c.row"
         )
         with self.reading():
-            return [Reported(r[0], State(r[1]), r[2], r[3], r[4]) for r in self._db.execute(query, (number,))]
+            return [
+                Reported(r[0], State(r[1]), r[2], r[3], r[4]) for r in self._db.execute(query, (_head(number), number))
+            ]
+
+
+def _head(number: bytes) -> int:
+    """What the narrow index holds of a number's HMAC."""
+    return int.from_bytes(number[:8], "big", signed=True)
