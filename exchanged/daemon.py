@@ -23,7 +23,7 @@ from typing import Any
 
 from exchanged import __version__, api, config, disk, log, overview
 from exchanged.engine import Engine
-from exchanged.errors import ConfigError
+from exchanged.errors import ConfigError, IntegrityFailure
 from exchanged.settings import Settings
 
 PULSE = 1.0  # seconds between rounds when nothing happens
@@ -115,7 +115,11 @@ class Daemon:
         self._listen()
         started = time.monotonic()
         log.emit("daemon.started", version=__version__, pid=os.getpid())
-        self._engine.recover()
+        try:
+            self._engine.recover()
+        except IntegrityFailure as failure:
+            log.emit(failure.code)
+            raise
         self._watch.check()
         notify("READY=1")
         log.emit("daemon.ready", seconds=round(time.monotonic() - started, 3))

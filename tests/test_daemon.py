@@ -82,6 +82,20 @@ def test_it_tells_systemd_that_it_is_ready_moves_reloads_and_stops(quick: World,
     systemd.close()
 
 
+def test_it_does_not_start_on_a_ledger_that_is_older_than_the_evidence(quick: World) -> None:
+    older = None
+    for number in range(2):
+        quick.sheet(f"第{number}批", 5, seed=number)
+        quick.scan(f"第{number}批")
+        quick.once()
+        older = older or (quick.state / "ledger.db").read_bytes()
+    for name in ("ledger.db-wal", "ledger.db-shm"):
+        (quick.state / name).unlink(missing_ok=True)
+    (quick.state / "ledger.db").write_bytes(older or b"")
+    assert quick.daemon().wait(20) == 4
+    assert b'"ledger.older"' in (quick.root / "log").read_bytes()
+
+
 def test_a_dropped_batch_is_seen_long_before_the_next_rescan(quick: World) -> None:
     quick.daemon()
     quick.wait(lambda: said(quick, "daemon.ready"))
