@@ -21,6 +21,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
@@ -34,6 +35,7 @@ from exchanged.conversation import EXIT_ERROR, EXIT_MEMORY, EXIT_PANIC, FILES_A_
 Job = Callable[[dict[str, Any], list[BinaryIO], BinaryIO | None, Callable[[int], None]], tuple[dict[str, Any], bytes]]
 
 EXIT_THREADS = 73
+PATIENCE = 2.0  # seconds in which a thread that a library started while loading must have ended
 HOME = Path(__file__).resolve().parent
 
 
@@ -104,7 +106,7 @@ class Zygote:
         return self._jobs[name]
 
     def _fork(self, jobs: Mapping[str, Job], line: socket.socket) -> None:
-        if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
+        if not _alone():
             os._exit(EXIT_THREADS)
         pid = os.fork()
         if pid == 0:
@@ -132,6 +134,16 @@ class Zygote:
             with contextlib.suppress(KeyError):
                 self._poll.unregister(fd)
         os.close(child.pidfd)
+
+
+def _alone() -> bool:
+    """Whether this process has but one thread. One that has done its work takes a moment to be gone, so wait for it."""
+    until = time.monotonic() + PATIENCE
+    while len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def _bring_in(needed: str) -> None:

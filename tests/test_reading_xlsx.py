@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -347,28 +345,3 @@ def test_a_workbook_saved_by_libreoffice_reads_the_same(tmp_path: Path) -> None:
     source = books.by_openpyxl(rows)
     got, again = both(source), both(books.by_soffice(source, "xlsx", tmp_path))
     assert again == got
-
-
-@pytest.mark.slow
-def test_reading_takes_at_most_1_6_times_the_processor_time_of_fastexcel(tmp_path: Path) -> None:
-    path = tmp_path / "a.xlsx"
-    path.write_bytes(books.by_xlsxwriter(table(50_000)))
-    ours = """
-from exchanged.reading import read
-from exchanged.batch import Limits
-with open(sys.argv[1], "rb") as source: sum(len(c.numbers) for c in read(source, "a.xlsx", Limits()).chunks)
-"""
-    theirs = """
-import fastexcel
-fastexcel.read_excel(sys.argv[1]).load_sheet(0, dtype_coercion="strict", schema_sample_rows=None).to_arrow_with_errors()
-"""
-    assert min(cpu(ours, path) for _ in range(3)) <= 1.6 * min(cpu(theirs, path) for _ in range(3))
-
-
-def cpu(code: str, path: Path) -> float:
-    """Processor seconds of the second run in a process of its own: imports and first uses do not count."""
-    body = "\n".join("    " + line for line in code.strip().splitlines())
-    script = f"import sys, time\nfor _ in (1, 2):\n    start = time.process_time()\n{body}\n"
-    script += "print(time.process_time() - start)"
-    out = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
-    return float(out.stdout)

@@ -284,6 +284,11 @@ def test_a_zygote_with_a_second_thread_does_not_fork() -> None:
     assert died.value.reason == "crash"
 
 
+def test_a_zygote_waits_for_a_thread_that_is_about_to_end() -> None:
+    with Sandbox(jobs.JOBS, {"echo": ["tests.support.ending"]}) as box:
+        assert box.run("echo", {"x": 1}, limits=SMALL).value["args"] == {"x": 1}
+
+
 def test_a_zygote_that_died_between_jobs_is_started_again(box: Sandbox) -> None:
     box.run("echo", {}, limits=SMALL)
     first = box.pid
