@@ -80,13 +80,13 @@ def scan(path: Path, settings: Settings | None = None, *, language: str = "zh") 
     """Check a confirmation scan alone. Gives the document `exchanged-scan/1`."""
     from exchanged.report import document
     from exchanged.sandbox import Sandbox
-    from exchanged.steps import confirmation_finding, examine
+    from exchanged.stages import confirm
 
     max_pages = settings.confirmation.max_pages if settings else 10
     with Sandbox() as sandbox:
-        found = examine(path, max_pages, sandbox)
+        found = confirm.look(path, max_pages, sandbox)
     overrides = settings.standard.severity if settings else {}
-    findings = [confirmation_finding(one, overrides, path.name) for one in found["findings"]]
+    findings = [confirm.finding(one, overrides, path.name) for one in found["findings"]]
     return document.scan(path.name, found, [one for one in findings if one.severity != "off"], language)
 
 

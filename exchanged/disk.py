@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -83,10 +83,23 @@ def commit(temp: Path, final: Path) -> None:
 
 def write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
     """Write a whole file durably under its final name; an earlier one of that name is replaced in one instant."""
+    _place(path, data, mode)
+    sync_folder(path.parent)
+
+
+def write_all(folder: Path, files: Mapping[str, bytes], mode: int = 0o600) -> None:
+    """The same for several files of one folder, each whole by itself, the folder fsynced once."""
+    for name, data in files.items():
+        _place(folder / name, data, mode)
+    sync_folder(folder)
+
+
+def _place(path: Path, data: bytes | Iterable[bytes], mode: int) -> None:
     temp = temp_name(path)
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, mode)  # whatever the umask
             for piece in (data,) if isinstance(data, bytes) else data:
                 file.write(piece)
             file.flush()
@@ -96,7 +109,6 @@ def write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             temp.unlink()
         raise
-    sync_folder(path.parent)
 
 
 def folder(path: Path, mode: int = 0o700) -> Path:
@@ -137,6 +149,7 @@ def copy(source: int, target: Path, mode: int = 0o600) -> tuple[int, str]:
     """Copy an open file to a new file, durable but for its folder's entry. Gives bytes copied and their SHA-256."""
     hashed, size = hashlib.sha256(), 0
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
         for block in _blocks(source):
             hashed.update(block)
             size += len(block)
@@ -160,6 +173,16 @@ def destroy_all(paths: Sequence[Path], passes: int = 1) -> list[Destroyed]:
     ends = [_destroy(path, passes) for path in paths]
     for folder in dict.fromkeys(path.parent for path in paths):
         sync_folder(folder)
+    return ends
+
+
+def destroy_folder(folder: Path, passes: int = 1) -> dict[str, Destroyed]:
+    """Destroy the files of a folder and the folder, with one fsync, of what holds it. Gives each file's end by name."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    ends = {path.name: _destroy(path, passes) for path in paths}
+    with contextlib.suppress(FileNotFoundError):
+        folder.rmdir()
+    sync_folder(folder.parent)
     return ends
 
 

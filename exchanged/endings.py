@@ -73,23 +73,21 @@ class Endings:
         """A finished batch: nothing of it stays but the evidence, and for a reported one the clerk's slip."""
         if batch.state is State.WITHDRAWN and (self._spool / batch.id).is_dir():
             self.give_back(batch, Refused(), "withdrawn")
-        deletion = shred.shred(
-            self._spool / batch.id, self._outbox / f"{batch.id}.pgp", self._settings.deletion.overwrite
-        )
-        if batch.state is not State.CLOSED:
-            self._ledger.note(batch, "deletion.done", deletion=deletion)
-        known = self._ledger.batch(batch.id) or batch
         if batch.state is State.CLOSED:
-            self._slip(known)
+            known = batch
+            self._slip(batch)
+        else:
+            package = self._outbox / f"{batch.id}.pgp"
+            deletion = shred.shred(self._spool / batch.id, package, self._settings.deletion.overwrite)
+            self._ledger.note(batch, "deletion.done", deletion=deletion)
+            known = self._ledger.batch(batch.id) or batch
         sources = self._ledger.sources(batch)
         return {"sha256": evidence.write(self._evidence, evidence.build(self._ledger, known, sources, SOFTWARE))}
 
     def _slip(self, batch: Record) -> None:
-        for ending, content in report.slips(
-            slip_facts(batch, self._ledger, self._settings), self._settings.language
-        ).items():
-            disk.write(self._settings.folders.receipts / slip_name(batch, ending), content, giveback.FILE_MODE)
-            (self._settings.folders.receipts / slip_name(batch, ending)).chmod(giveback.FILE_MODE)
+        slips = report.slips(slip_facts(batch, self._ledger, self._settings), self._settings.language)
+        named = {slip_name(batch, ending): content for ending, content in slips.items()}
+        disk.write_all(self._settings.folders.receipts, named, giveback.FILE_MODE)
 
 
 def sorted_sheets(sources: Sequence[Source]) -> list[Source]:

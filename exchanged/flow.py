@@ -123,6 +123,7 @@ class Flow:
         self._say("batch.validated", batch, entered)
 
     def _reject(self, batch: Record, refusal: Refused) -> None:
+        self._steps.spend_child()
         try:
             facts = self._steps.endings.give_back(batch, refusal)
             self._ledger.move(batch, State.REJECTED, **facts)

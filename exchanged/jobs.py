@@ -15,7 +15,7 @@ from exchanged.batch import Checks, Limits
 
 Progress = Callable[[int], None]
 
-_tables: dict[str, bytes] = {}  # by digest: a small table that this child, which is one batch's alone, checked last
+_tables: dict[str, bytes] = {}  # by digest: the small table that this child checked last, until it is packed
 
 
 def to_checks(value: dict[str, Any]) -> Checks:
@@ -50,7 +50,7 @@ def pack(
 
     if out is None:
         raise ValueError("pack needs an output")
-    kept = _tables.get(json.loads(args["manifest"])["digest"])
+    kept = _tables.pop(json.loads(args["manifest"])["digest"], None)
     sheets = list(zip(args["names"], files[:-1], strict=True))
     table = [kept] if kept is not None else checking.table(sheets, to_checks(args["checks"]))
     digest = package.pack(

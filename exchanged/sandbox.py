@@ -2,7 +2,8 @@
 
 A small process, the zygote (`exchanged.zygote`), is started on demand, loads what the jobs need and forks a
 confined child for every job, or for all the jobs of one batch (`keep`). The daemon has threads and therefore never
-forks; the zygote has one thread.
+forks; the zygote has one thread. A child in whose files nothing was wrong may serve a few more small batches: forking,
+confining and reaping one costs as much as the work on 200 rows. One that met a bad file, a limit or a fault never does.
 
 Takes   the name of a job, its arguments (JSON), open files
 Gives   an `Answer`: a JSON value, and bytes where the job has some
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from dataclasses import replace
 from typing import Any
 
 from exchanged.conversation import Answer, Bounds, Call, Died, JobError, ZygoteGone
+from exchanged.errors import NotYet
 
 JOBS: Mapping[str, str] = {
     "check": "exchanged.jobs:check",
@@ -45,7 +48,7 @@ _TABLES = (
     *("exchanged.reading.csvfile", "exchanged.reading.xlsx", "exchanged.reading.ods", "exchanged.reading.xls"),
     "exchanged.warm:sheets",
 )
-__all__ = ["JOBS", "PRELOAD", "Answer", "Bounds", "Died", "JobError", "Sandbox"]
+__all__ = ["JOBS", "PRELOAD", "Answer", "Bounds", "Died", "JobError", "Sandbox", "blame"]
 
 PRELOAD: Mapping[str, Sequence[str]] = {
     "check": _TABLES,
@@ -60,7 +63,9 @@ PRELOAD: Mapping[str, Sequence[str]] = {
 
 
 USUAL = Bounds()
-KEPT = 6  # jobs that a kept child may be asked for
+KEPT = 6  # jobs that a kept child may be asked for, in one turn
+TURNS = 16  # turns that a child which may serve again has at most
+SHELF = 1.0  # seconds without a job after which `rest` ends the children that wait for another turn
 
 
 class Sandbox:
@@ -88,6 +93,7 @@ class Sandbox:
         self._last = time.monotonic()
         self._closed = False
         self._kept = threading.local()
+        self._shelf: list[_Kept] = []
 
     def run(
         self,
@@ -127,16 +133,24 @@ class Sandbox:
                 self._stop()
 
     def rest(self) -> None:
-        """End the zygote if nothing has run for `idle` seconds; the next job starts a new one."""
+        """End the children that wait, and after `idle` seconds without a job the zygote: the next one starts a new."""
         with self._lock:
-            if self._zygote and not self._running and time.monotonic() - self._last >= self._idle:
+            quiet = 0.0 if self._running else time.monotonic() - self._last
+            if quiet >= SHELF:
+                self._clear_shelf()
+            if self._zygote and quiet >= self._idle:
                 self._stop()
 
     def close(self) -> None:
         """End the zygote and with it every running job."""
         with self._lock:
             self._closed = True
+            self._clear_shelf()
             self._stop()
+
+    def _clear_shelf(self) -> None:
+        while self._shelf:
+            self._shelf.pop().close()
 
     def __enter__(self) -> Sandbox:
         return self
@@ -161,18 +175,46 @@ class Sandbox:
                 self._last = time.monotonic()
 
     @contextlib.contextmanager
-    def keep(self, memory: int, reads: Sequence[str] = ()) -> Iterator[None]:
+    def keep(self, memory: int, reads: Sequence[str] = (), *, again: bool = False) -> Iterator[None]:
         """Within this, the jobs of this thread share one child, which was given these bounds at its first job.
 
         For jobs on the files of one sender only: what spoils the child for one job spoils it for the next. `memory` and
-        `reads` must do for all of them; the time bounds are each job's own.
+        `reads` must do for all of them; the time bounds are each job's own. `again`: the child may have served in an
+        earlier `keep` with the same bounds, and may serve in a later one, unless `spend` is called.
         """
-        self._kept.child = _Kept(memory, tuple(reads))
+        kept = self._kept.child = self._take(memory, tuple(reads)) if again else _Kept(memory, tuple(reads))
         try:
             yield
+        except BaseException:
+            kept.close()
+            raise
         finally:
-            self._kept.child.close()
             self._kept.child = None
+            kept.turns += 1
+            if not again or kept.turns >= TURNS:
+                kept.close()
+            self._put(kept)
+
+    def spend(self) -> None:
+        """The child that this thread keeps has seen what is not right: it serves no other batch."""
+        kept: _Kept | None = getattr(self._kept, "child", None)
+        if kept is not None:
+            kept.turns = TURNS
+
+    def _take(self, memory: int, reads: tuple[str, ...]) -> _Kept:
+        with self._lock:
+            for kept in self._shelf:
+                if (kept.memory, kept.reads) == (memory, reads):
+                    self._shelf.remove(kept)
+                    return kept
+        return _Kept(memory, reads)
+
+    def _put(self, kept: _Kept) -> None:
+        with self._lock:
+            if kept.line is not None and not self._closed:
+                self._shelf.append(kept)
+            else:
+                kept.close()
 
     def _attempt(self, call: Call) -> Answer:
         kept: _Kept | None = getattr(self._kept, "child", None)
@@ -249,17 +291,25 @@ class _Kept:
     def __init__(self, memory: int, reads: tuple[str, ...]) -> None:
         self.memory = memory
         self.reads = reads
+        self.turns = 0
         self.line: socket.socket | None = None
 
     def bound(self, call: Call) -> Call:
         """The call with the bounds of the child, which cannot be widened later."""
-        return replace(call, limits=replace(call.limits, memory=self.memory), reads=self.reads, jobs=KEPT)
+        return replace(call, limits=replace(call.limits, memory=self.memory), reads=self.reads, jobs=KEPT * TURNS)
 
     def close(self) -> None:
         """Let the child end."""
         if self.line is not None:
             self.line.close()
             self.line = None
+
+
+def blame(end: Died) -> None:
+    """Raises NotYet where a child's death was not the file's doing: killed from outside, or gone with its parent."""
+    outside = (0, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    if end.reason != "time" and end.signal in outside and not (end.reason == "memory" and end.signal == 0):
+        raise NotYet("check.crashed") from None
 
 
 def _environment() -> dict[str, str]:

@@ -23,14 +23,15 @@ from exchanged.batch import Checks, Finding, Parcel, Severity
 from exchanged.endings import SOFTWARE, Endings, sorted_sheets
 from exchanged.errors import Held, NotYet, Refused
 from exchanged.ledger import Ledger, Record, Source, now
-from exchanged.sandbox import Bounds, Died, Sandbox
+from exchanged.sandbox import Sandbox
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.stages import check as checking
+from exchanged.stages import confirm as confirming
 from exchanged.stages import shred
 
 CORRECTION = "更正"
-SCAN_BOUNDS = Bounds(memory=3 << 29, cpu=20, wall=120.0)
+SMALL = 4_000_000  # bytes of a batch that may share its confined child with others
 EXPIRY_WARNING = 30 * 86400.0
 _PDF = b"%PDF-"
 
@@ -135,10 +136,10 @@ class Steps:
             if time.time() < until:
                 raise NotYet("confirmation.waiting", until=int(until))
             missing = {"rule": "confirmation-missing"}
-            raise Refused(confirmation_finding(missing, self.settings.standard.severity, None))
-        found = examine(self._file(batch, scan), self.settings.confirmation.max_pages, self._sandbox)
+            raise Refused(confirming.finding(missing, self.settings.standard.severity, None))
+        found = confirming.look(self._file(batch, scan), self.settings.confirmation.max_pages, self._sandbox)
         overrides = self.settings.standard.severity
-        findings = [confirmation_finding(one, overrides, scan.name) for one in found["findings"]]
+        findings = [confirming.finding(one, overrides, scan.name) for one in found["findings"]]
         findings = [one for one in findings if one.severity is not Severity.OFF]
         if any(one.severity is Severity.ERROR for one in findings):
             raise Refused(*findings)
@@ -314,10 +315,18 @@ class Steps:
             _ = self.courier
 
     def one_child(self, batch: Record) -> AbstractContextManager[None]:
-        """Within this, all that a batch's own files are opened for is done by one confined child."""
+        """Within this, all that a batch's own files are opened for is done by one confined child.
+
+        It may have served other small batches in whose files nothing was wrong.
+        """
         size = sum(source.bytes for source in self._ledger.sources(batch))
-        memory = max(checking.bounds(size).memory, SCAN_BOUNDS.memory)
-        return self._sandbox.keep(memory, [str(path) for path in self.settings.standard.catalogues])
+        memory = max(checking.bounds(max(size, SMALL)).memory, confirming.BOUNDS.memory)
+        reads = [str(path) for path in self.settings.standard.catalogues]
+        return self._sandbox.keep(memory, reads, again=size <= SMALL)
+
+    def spend_child(self) -> None:
+        """What this thread's child was given is not right: it serves no other batch."""
+        self._sandbox.spend()
 
     def rest(self) -> None:
         """Let go of what has not been needed for a while."""
@@ -337,23 +346,6 @@ class Steps:
 
     def _file(self, batch: Record, source: Source) -> Path:
         return self.spool / batch.id / str(source.position)
-
-
-def examine(scan: Path, max_pages: int, sandbox: Sandbox) -> dict[str, Any]:
-    """Look at a scan in a confined child: `pages` and `findings` (rule, facts). A child that dies is a finding."""
-    with scan.open("rb", buffering=0) as file:
-        try:
-            return sandbox.run("scan", {"max_pages": max_pages}, [file.fileno()], limits=SCAN_BOUNDS).value
-        except Died as end:
-            checking.blame(end)
-            return {"pages": 0, "findings": [{"rule": "file-unreadable", "facts": {}}]}
-
-
-def confirmation_finding(one: Mapping[str, Any], overrides: Mapping[str, str], name: str | None) -> Finding:
-    """What was found about a scan, with the severity in force."""
-    from exchanged.standard import rules
-
-    return Finding(one["rule"], rules.severity(one["rule"], overrides), file=name, facts=one.get("facts", {}))
 
 
 def endpoint(settings: Settings) -> Any:

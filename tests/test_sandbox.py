@@ -182,7 +182,7 @@ def test_an_exception_leaves_as_class_and_place_of_ours(box: Sandbox) -> None:
     with pytest.raises(JobError) as failed:
         box.run("fault_of_ours", {}, limits=SMALL)
     assert failed.value.kind == "AttributeError"
-    assert failed.value.place.startswith("exchanged/reading/pdf.py:")
+    assert failed.value.place.startswith("exchanged/stages/confirm.py:")
 
 
 @pytest.mark.parametrize("name", ["complain", "complain by name"])
@@ -376,24 +376,3 @@ def test_zygote_and_children_end_when_the_daemon_is_killed() -> None:
         daemon.wait()
     assert gone(child)
     assert gone(zygote)
-
-
-def test_jobs_of_one_thread_may_share_a_child_and_others_do_not(box: Sandbox) -> None:
-    def pid() -> int:
-        return int(box.run("echo", {}, limits=SMALL).value["pid"])
-
-    with box.keep(1 << 30):
-        first, second = pid(), pid()
-        others: list[int] = []
-        thread = threading.Thread(target=lambda: others.append(pid()))
-        thread.start()
-        thread.join()
-    assert first == second
-    assert first not in (*others, pid())
-
-
-def test_a_kept_child_that_died_is_replaced(box: Sandbox) -> None:
-    with box.keep(1 << 30):
-        first = box.run("echo", {}, limits=SMALL).value["pid"]
-        os.kill(first, signal.SIGKILL)
-        assert box.run("echo", {}, limits=SMALL).value["pid"] != first

@@ -1,4 +1,4 @@
-"""What the ledger knows: batches and their states, the clerks' files, and the index of certificate numbers.
+"""What the ledger knows of batches: their states and facts, and the clerks' files.
 
 A batch moves by compare-and-set together with its event, in one transaction. What came from clerks is kept only as HMAC
 or encrypted, under a key that lies beside the ledger, not in it (`Secrets`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from exchanged.errors import NotYet
 from exchanged.ledger.store import Store, now, to_json
 from exchanged.secrets import Secrets
-from exchanged.states import TERMINAL, UNDONE, State, may_move
+from exchanged.states import TERMINAL, State, may_move
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,8 @@ class Record:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """Where a certificate number stands: the batch, its state, the row, and the HMAC of the record."""
-
-    batch: str
-    state: State
-    row: int
-    file: int
-    content: bytes
-
-
-class Ledger(Store):
-    """The open ledger of one unit."""
+class Books(Store):
+    """Batches and the clerks' files."""
 
     def __init__(self, path: Path, secrets: Secrets) -> None:
         self._secrets = secrets
@@ -154,6 +143,15 @@ class Ledger(Store):
             self._db.execute("UPDATE batch SET facts = ? WHERE ordinal = ?", (to_json(facts), row["ordinal"]))
             self._append("intake.destroyed", row["id"], {"originals": ends})
             return str(row["id"])
+
+    def knows_destroyed(self, claim: str) -> bool:
+        """Whether it is recorded how the files of a claim ended."""
+        query = (
+            "SELECT 1 FROM source s JOIN batch b ON b.ordinal = s.batch WHERE s.claim = ?"
+            " AND json_extract(b.facts, '$.originals') IS NOT NULL LIMIT 1"
+        )
+        with self.reading():
+            return self._db.execute(query, (claim,)).fetchone() is not None
 
     def claimed_digests(self, claim: str) -> set[str]:
         """SHA-256 of every file that was entered through this claim folder."""
@@ -321,78 +319,3 @@ class Ledger(Store):
         with self.change():
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'paused'", ("yes" if paused else "",))
             self._append("delivery.paused" if paused else "delivery.resumed", None, {})
-
-    # --- certificates ---------------------------------------------------------------------------------------------
-
-    def validate(
-        self,
-        batch: Record,
-        rows: Iterable[tuple[bytes, int, int, bytes]],
-        correction: bool,
-        judge: Callable[[list[tuple[str, int, int]]], Mapping[str, Any]],
-        *,
-        acting: bool = False,
-    ) -> Mapping[str, Any]:
-        """Compare a batch's (number, row, file, content) with the history, enter them and move the batch on.
-
-        `judge` is told what the comparison found, as (rule, file, row), and gives the facts to record; when it raises,
-        nothing has changed. Comparing and entering are one transaction, so two batches that hold the same number
-        cannot both pass.
-        """
-        with self.change():
-            self._db.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS incoming"
-                " (head INTEGER, number BLOB, row INTEGER, file INTEGER, content BLOB)"
-            )
-            self._db.execute("DELETE FROM temp.incoming")
-            self._db.executemany(
-                "INSERT INTO temp.incoming VALUES (?, ?, ?, ?, ?)", ((_head(row[0]), *row) for row in rows)
-            )
-            facts = judge(self._against_history(batch, correction))
-            self._db.execute(  # in the order of the index: hashes in any other would touch every page of a long history
-                "INSERT INTO certificate SELECT head, number, ?, row, file, content FROM temp.incoming ORDER BY head",
-                (batch.ordinal,),
-            )
-            self._move(batch, State.VALIDATED, "batch.validated", facts, acting)
-            self._db.execute("DELETE FROM temp.incoming")
-        return facts
-
-    def _against_history(self, batch: Record, correction: bool) -> list[tuple[str, int, int]]:
-        undone = ", ".join(f"'{state}'" for state in sorted(UNDONE))
-        join = "LEFT" if correction else "CROSS"  # CROSS: look up each incoming number, never go through all known ones
-        rows = self._db.execute(
-            "SELECT i.file, i.row, max(b.ordinal) AS last, c.content = i.content AS same FROM temp.incoming i"  # noqa: S608
-            f" {join} JOIN certificate c ON c.head = i.head AND c.number = i.number AND c.batch != ?1"
-            f" {join} JOIN batch b ON b.ordinal = c.batch AND b.state NOT IN ({undone})"
-            " GROUP BY i.file, i.row"
-            " HAVING (last IS NULL AND ?2) OR (last IS NOT NULL AND (same OR NOT ?2)) ORDER BY i.file, i.row",
-            (batch.ordinal, correction),
-        )
-        return [
-            (
-                "correction-unknown"
-                if r["last"] is None
-                else "already-reported"
-                if r["same"]
-                else "conflicts-with-history",
-                r["file"],
-                r["row"],
-            )
-            for r in rows
-        ]
-
-    def trace(self, number: bytes) -> list[Reported]:
-        """Where a certificate number (its HMAC) stands, in order of claiming."""
-        query = (
-            "SELECT b.id, b.state, c.row, c.file, c.content FROM certificate c JOIN batch b ON b.ordinal = c.batch"
-            " WHERE c.head = ? AND c.number = ? ORDER BY b.ordinal, c.file, c.row"
-        )
-        with self.reading():
-            return [
-                Reported(r[0], State(r[1]), r[2], r[3], r[4]) for r in self._db.execute(query, (_head(number), number))
-            ]
-
-
-def _head(number: bytes) -> int:
-    """What the narrow index holds of a number's HMAC."""
-    return int.from_bytes(number[:8], "big", signed=True)

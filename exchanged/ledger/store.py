@@ -55,20 +55,30 @@ def to_json(value: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """One open database. Safe to use from several threads: a lock admits one at a time."""
+    """One open database. Safe to use from several threads: one at a time changes it, and one at a time reads.
+
+    Reading has a connection of its own, so that nobody who only looks waits for another's commit.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
+        self._changing, self._looking = threading.Lock(), threading.RLock()
+        self._owner: int | None = None  # the thread that is changing it
         try:
-            self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA foreign_keys=ON")
+            self._writer = _connect(path)
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=FULL")
+            self._writer.execute("PRAGMA foreign_keys=ON")
             path.chmod(0o600)
+            self._reader = _connect(path)
+            self._reader.execute("PRAGMA query_only=ON")
             self._prepare()
         except sqlite3.DatabaseError as error:
             raise trouble(error) from None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """The connection of this thread: within a change it sees what it has changed."""
+        return self._writer if self._owner == threading.get_ident() else self._reader
 
     def _prepare(self) -> None:
         with self.reading():
@@ -110,8 +120,8 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Keep other threads out while reading. Raises NotYet, or IntegrityFailure when it is damaged."""
-        with self._lock:
+        """Keep other readers out while reading. Raises NotYet, or IntegrityFailure when it is damaged."""
+        with self._looking if self._owner != threading.get_ident() else contextlib.nullcontext():
             try:
                 yield
             except sqlite3.DatabaseError as error:
@@ -122,32 +132,39 @@ class Store:
     @contextlib.contextmanager
     def change(self) -> Iterator[None]:
         """One write transaction. Raises NotYet("ledger.unavailable") when the ledger cannot be written now."""
-        with self._lock:
+        with self._changing:
+            self._owner = threading.get_ident()
             try:
-                self._db.execute("BEGIN IMMEDIATE")
+                self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     yield
                 except BaseException:
-                    self._db.execute("ROLLBACK")
+                    self._writer.execute("ROLLBACK")
                     raise
                 self.commit()
             except sqlite3.DatabaseError as error:
                 with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
+                    self._writer.execute("ROLLBACK")
                 raise trouble(error) from None
+            finally:
+                self._owner = None
 
     def commit(self) -> None:
         """The instant at which a change has happened."""
-        self._db.execute("COMMIT")
+        self._writer.execute("COMMIT")
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        with self._changing, self._looking:
+            self._reader.close()
+            self._writer.close()
 
     def version(self) -> int:
         """Changes whenever another process has written to the ledger."""
-        with self.reading():
-            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        with self._changing:
+            try:
+                return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.DatabaseError as error:
+                raise trouble(error) from None
 
     # --- events ---------------------------------------------------------------------------------------------------
 
@@ -191,6 +208,12 @@ class Store:
                     raise IntegrityFailure("ledger.tampered", seq=expected)
                 expected, previous = expected + 1, good
         return expected - 1
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
 def trouble(error: sqlite3.DatabaseError) -> NotYet | IntegrityFailure:

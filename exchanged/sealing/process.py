@@ -9,13 +9,16 @@ Ends    NotYet when gpg cannot be started; the caller's own exception when feedi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from exchanged.errors import NotYet
@@ -45,7 +48,7 @@ def start(argv: Sequence[str], stdin: int, stdout: int, pass_fds: Sequence[int])
     """Start gpg in a process group of its own. Raises NotYet("sealing.gpg_missing")."""
     try:
         return subprocess.Popen(
-            argv,
+            [_found(argv[0]), *argv[1:]],
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.DEVNULL,
@@ -56,6 +59,15 @@ def start(argv: Sequence[str], stdin: int, stdout: int, pass_fds: Sequence[int])
         )
     except OSError as error:
         raise NotYet("sealing.gpg_missing", errno=error.errno or 0) from None
+
+
+@cache
+def _found(program: str) -> str:
+    """Where a program lies. Raises FileNotFoundError, which is not remembered."""
+    path = shutil.which(program)
+    if path is None:
+        raise FileNotFoundError(errno.ENOENT, program)
+    return path
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

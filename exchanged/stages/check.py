@@ -8,7 +8,6 @@ Ends    Refused is the engine's to raise: a child that its limits ended is a fin
 
 from __future__ import annotations
 
-import signal
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -17,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exchanged.batch import Checks
-from exchanged.errors import NotYet
-from exchanged.sandbox import Bounds, Died, Sandbox
+from exchanged.sandbox import Bounds, Died, Sandbox, blame
 
 MEGABYTE = 1_000_000
 INDEX = struct.Struct("<IH32s32s")  # row, file, SHA-256 of the certificate number, SHA-256 of the record
@@ -31,13 +29,6 @@ def bounds(size: int) -> Bounds:
     seconds = 15 + 1.5 * size / MEGABYTE
     memory = min(5 << 29, (3 << 28) + 20 * size)
     return Bounds(memory=memory, cpu=int(seconds), wall=5 * seconds)
-
-
-def blame(end: Died) -> None:
-    """Raises NotYet where a child's death was not the file's doing: killed from outside, or gone with its parent."""
-    outside = (0, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if end.reason != "time" and end.signal in outside and not (end.reason == "memory" and end.signal == 0):
-        raise NotYet("check.crashed") from None
 
 
 def check(

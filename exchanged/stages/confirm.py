@@ -1,21 +1,47 @@
 """Look whether a PDF is the scan of a signed form: safe to open, and a picture of paper.
 
-Takes   an open PDF
+`look` is the daemon's side, `examine` the confined child's.
+
+Takes   a PDF in the spool
 Gives   its number of pages and what was found wrong with it
 Redo    only reads
-Ends    with findings whatever the file is; only a file that exhausts or crashes the child gives none
+Ends    with findings whatever the file is, also one that exhausts or crashes the child
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from exchanged.batch import Fact
+from exchanged.batch import Fact, Finding
+from exchanged.sandbox import Bounds, Died, Sandbox, blame
 
 DPI = 150
+BOUNDS = Bounds(memory=3 << 29, cpu=20, wall=120.0)
 
 Found = dict[str, Any]
+
+
+def look(scan: Path, max_pages: int, sandbox: Sandbox) -> dict[str, Any]:
+    """Look at a scan in a confined child: `pages` and `findings` (rule, facts). A child that dies is a finding.
+
+    Raises NotYet("check.crashed") when the child was killed from outside.
+    """
+    with scan.open("rb", buffering=0) as file:
+        try:
+            return sandbox.run("scan", {"max_pages": max_pages}, [file.fileno()], limits=BOUNDS).value
+        except Died as end:
+            blame(end)
+            return {"pages": 0, "findings": [{"rule": "file-unreadable", "facts": {}}]}
+
+
+def finding(one: Mapping[str, Any], overrides: Mapping[str, str], name: str | None) -> Finding:
+    """What was found about a scan, with the severity in force."""
+    from exchanged.standard import rules
+
+    return Finding(one["rule"], rules.severity(one["rule"], overrides), file=name, facts=one.get("facts", {}))
 
 
 def examine(source: BinaryIO, max_pages: int = 10) -> dict[str, Any]:
@@ -25,14 +51,14 @@ def examine(source: BinaryIO, max_pages: int = 10) -> dict[str, Any]:
     """
     from exchanged.reading import pdf
 
+    data = source.read()
     try:
-        whole = pdf.structure(source, max_pages)
+        whole = pdf.structure(io.BytesIO(data), max_pages)
         findings = [_found("confirmation-active", {"kind": whole.active})] if whole.active else []
         if not 1 <= whole.pages <= max_pages:
             findings.append(_found("confirmation-pages", {"pages": whole.pages, "most": max_pages}))
         else:
-            source.seek(0)
-            findings += _pages(source.read(), whole)
+            findings += _pages(data, whole)
     except pdf.Unfit as unfit:
         return {"pages": 0, "findings": [_found(unfit.rule, unfit.facts)]}
     return {"pages": whole.pages, "findings": findings}

@@ -33,11 +33,7 @@ def give_back(rejected: Path, batch: str, spool: Path, sources: Sequence[Source]
             disk.copy(fd, part / source.name, FILE_MODE)
         finally:
             os.close(fd)
-        (part / source.name).chmod(FILE_MODE)
-    for name, content in reports.items():
-        disk.write(part / _unused(part, name), content, FILE_MODE)
-        (part / name).chmod(FILE_MODE)
-    disk.sync_folder(part)
+    disk.write_all(part, {_unused(part, name): content for name, content in reports.items()}, FILE_MODE)
     disk.destroy_tree(target)
     part.rename(target)
     disk.sync_folder(rejected)

@@ -79,7 +79,9 @@ class Intake:
 
     def _rename(self, group: Group, token: str) -> list[tuple[Item, Path]] | None:
         """Move a group's files into a claim folder of their lane; puts them back if one is not what had settled."""
-        home = disk.folder(group.lane / CLAIMS) / token
+        claims = group.lane / CLAIMS
+        claims.mkdir(mode=0o700, exist_ok=True)
+        home = claims / token
         inside = home if group.folder is None else home / group.folder
         inside.mkdir(parents=True, mode=0o700)
         moved: list[tuple[Item, Path]] = []
@@ -102,7 +104,8 @@ class Intake:
         scan_first = sorted(claimed, key=lambda pair: (not pair[0].is_scan, _nfc(pair[1].name)))
         if disk.free(self._spool) < RESERVE + sum(item.mark[0] for item, _ in claimed):
             raise OSError(errno.ENOSPC, "no room in the spool", str(self._spool))
-        part = disk.folder(self._spool / f".{token}{disk.PART}")
+        part = self._spool / f".{token}{disk.PART}"
+        part.mkdir(mode=0o700)
         sources = []
         position = 0 if any(item.is_scan for item, _ in claimed) else 1
         for _, path in scan_first:
@@ -169,10 +172,12 @@ class Intake:
         """The spool has the files: destroy them in the drop folder, unless one was changed since and is new again."""
         left = sorted(path for path in claim.rglob("*") if path.is_file())
         ours = [path for path in left if path.name.endswith(disk.GONE) or self._same(claim.name, path)]
-        destroyed = disk.destroy_all(ours, self._settings.deletion.overwrite)
-        ends = [{"file": "original", **end.to_dict()} for end in destroyed]
-        batch = self._ledger.destroyed(claim.name, ends)
-        log.emit("intake.destroyed", batch=batch, files=len(ends), bytes=sum(end["bytes"] for end in ends))
+        if ours or not self._ledger.knows_destroyed(claim.name):
+            disk.sync_folder(claim.parent.parent)  # their names are gone from the lane for good before their content is
+            destroyed = disk.destroy_all(ours, self._settings.deletion.overwrite)
+            ends = [{"file": "original", **end.to_dict()} for end in destroyed]
+            batch = self._ledger.destroyed(claim.name, ends)
+            log.emit("intake.destroyed", batch=batch, files=len(ends), bytes=sum(end["bytes"] for end in ends))
         self._put_back(claim)
 
     def _same(self, token: str, path: Path) -> bool:
@@ -182,7 +187,8 @@ class Intake:
     def _put_back(self, claim: Path) -> None:
         """Give what is left in a claim folder its place in the lane again, then remove the folder."""
         lane = claim.parent.parent
-        for path in sorted(path for path in claim.rglob("*") if path.is_file()):
+        left = sorted(path for path in claim.rglob("*") if path.is_file())
+        for path in left:
             home = lane / path.relative_to(claim)
             home.parent.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
@@ -192,7 +198,8 @@ class Intake:
         claim.rmdir()
         with contextlib.suppress(OSError):
             claim.parent.rmdir()  # only when no other claim is open: the clerk sees an empty folder again
-        disk.sync_folder(lane)
+        if left:
+            disk.sync_folder(lane)
 
     def recover(self) -> None:
         """Finish or undo the claims that an earlier run left half done, and clear its temporary files."""

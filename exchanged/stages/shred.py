@@ -22,12 +22,11 @@ NAMES = {"0": "scan"}
 
 def shred(spool: Path, package: Path | None, passes: int) -> list[dict[str, Any]]:
     """Destroy a batch's files. Gives the deletion record: one entry a file, by role, never by the clerk's name."""
-    paths = sorted(spool.iterdir()) if spool.is_dir() else []
-    roles = [NAMES.get(path.name, f"source-{path.name}" if path.name.isdigit() else "temporary") for path in paths]
+    record = [{"file": _role(name), **end.to_dict()} for name, end in disk.destroy_folder(spool, passes).items()]
     if package is not None:
-        paths, roles = [*paths, package], [*roles, "package"]
-    ends = disk.destroy_all(paths, passes)
-    if spool.is_dir():
-        spool.rmdir()
-        disk.sync_folder(spool.parent)
-    return [{"file": role, **end.to_dict()} for role, end in zip(roles, ends, strict=True)]
+        record.append({"file": "package", **disk.destroy(package, passes).to_dict()})
+    return record
+
+
+def _role(name: str) -> str:
+    return NAMES.get(name, f"source-{name}" if name.isdigit() else "temporary")
