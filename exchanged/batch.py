@@ -107,16 +107,23 @@ class Limits:
     unpacked: int = 2_000_000_000
 
 
+THRESHOLDS: Mapping[str, int] = {"many-awards": 4, "level-jump-days": 365, "daily-burst": 2000, "serial-gap": 100}
+"""Where screening begins to ask: most awards of one person in 365 days, days within which a rise of two levels is too
+fast, most certificates of one centre on one day, most serials that may be missing between two certificates."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checks:
     """Everything a check depends on beside the spreadsheets themselves; travels to the child process as JSON.
 
-    today: ISO date of the check. severity: overrides by rule. catalogues: paths of further edition files.
+    today: ISO date of the check. severity: overrides by rule. thresholds: those of THRESHOLDS.
+    catalogues: paths of further edition files.
     limit: how many findings are returned with their place (0 = all); the summary always counts all.
     """
 
     today: str
     severity: Mapping[str, str] = field(default_factory=dict)
+    thresholds: Mapping[str, int] = field(default_factory=lambda: dict(THRESHOLDS))
     direction_placeholders: tuple[str, ...] = ("无", "—", "-", "/")
     issuer_codes: tuple[str, ...] = ()
     centres: tuple[str, ...] = ()

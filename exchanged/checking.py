@@ -9,29 +9,25 @@ Ends    never by a file's content. Meant to run in a child process with limits, 
 from __future__ import annotations
 
 import hashlib
-import struct
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import numpy as np
-import pyarrow as pa
 
 from exchanged.batch import Checks, Finding, Reading, Severity
+from exchanged.indexing import Index
 from exchanged.reading import read
 from exchanged.stages.normalise import Normaliser
 from exchanged.stages.validate import Validation
-from exchanged.standard import arrow, csvtable
+from exchanged.standard import csvtable
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.columns import Part, Table
 from exchanged.standard.findings import SAMPLE, placed
 from exchanged.standard.rules import RULES
 from exchanged.standard.scope import Scope
-
-INDEX = struct.Struct("<IH32s32s")
-"""One record of `Checked.index`: row, file, SHA-256 of the certificate number, SHA-256 of its line in the table."""
 
 _COLUMN_RULES = frozenset({"column-missing", "column-unknown", "column-duplicate"})
 _WHOLE_ALL_THE_SAME = frozenset({"column-unknown", "column-duplicate"})
@@ -58,8 +54,8 @@ class FileFacts:
 class Checked:
     """What a check found. `digest` is None and `size` 0 where a file cannot be used; else of certificates.csv.
 
-    `findings` are the first ones, `counted` counts all of them by rule. `index` is empty unless asked for. `table` is
-    certificates.csv itself, when it is small.
+    `findings` are the first ones, `counted` counts all of them by rule. `index` (`exchanged.standard.index`) is empty
+    unless it was asked for and the files can be used. `table` is certificates.csv itself, when it is small.
     """
 
     rows: int
@@ -71,7 +67,7 @@ class Checked:
     counted: dict[str, int]
     severities: dict[str, int]
     catalogue: str
-    index: bytes = b""
+    index: bytearray = field(default_factory=bytearray)
     table: bytes | None = None
 
     @property
@@ -116,8 +112,9 @@ def check(
 ) -> Checked:
     """Check the spreadsheets of one batch; files are taken in the order of their NFC names.
 
-    With `index` also the hashes of every record. `progress` hears how many records have been checked so far. Raises
-    ConfigError when a catalogue file of `checks` cannot be used.
+    With `index` also what the ledger is told of every record; the rules of scope screen are then left to it, since they
+    ask for the history too. `progress` hears how many records have been checked so far. Raises ConfigError when a
+    catalogue file of `checks` cannot be used.
     """
     run = _Run(checks, index)
     for number, (reading, parts) in enumerate(_parts(files, checks, run.normaliser)):
@@ -127,7 +124,6 @@ def check(
             if progress:
                 progress(len(run.table))
         run.close(number)
-    run.validation.finish()
     return run.result()
 
 
@@ -168,7 +164,7 @@ class _Run:
         self.file_findings: list[Finding] = []
         self.sums: list[Finding] = []
         self.counter: Counter[tuple[int, int, int, bool]] = Counter()
-        self.index: list[bytes] | None = [] if index else None
+        self.index = Index(self.table) if index else None
         self.small: list[bytes] | None = [csvtable.HEADER]
 
     def open(self, reading: Reading) -> None:
@@ -190,8 +186,8 @@ class _Run:
         self.size += lines.size
         if self.small is not None:
             self.small = [*self.small, lines.to_pybytes()] if self.size <= SMALL else None
-        if self.index is not None:
-            self.index.append(_hashed(part, lines))
+        if self.index is not None and self.usable:
+            self.index.add(scope, lines)
 
     def close(self, number: int) -> None:
         """A file without records is a finding, unless one that explains it is there already."""
@@ -209,6 +205,8 @@ class _Run:
         return Finding(rule, self.validation.hits.severity(rule), reading.file, reading.sheet, row)
 
     def result(self) -> Checked:
+        screening = self.validation.finish(screened=self.index is None)
+        index = self.index.finish(screening.marks()) if self.index is not None and self.usable else bytearray()
         counted, severities = self._counted()
         return Checked(
             rows=len(self.table),
@@ -220,7 +218,7 @@ class _Run:
             counted=counted,
             severities=severities,
             catalogue=self._editions(),
-            index=b"".join(self.index or ()),
+            index=index,
             table=b"".join(self.small) if self.small and self.usable else None,
         )
 
@@ -281,15 +279,3 @@ def _counts(
         words = (texts[0][qualification], texts[1][direction], texts[2][level])
         total[words if shown or right else (None, None, None)] += count
     return tuple(sorted(total.items(), key=lambda each: tuple(word or "" for word in each[0])))
-
-
-def _hashed(part: Part, lines: pa.Buffer) -> bytes:
-    """`INDEX` records of a part. No value holds a line end, so the lines part at CRLF."""
-    records = lines.to_pybytes().split(b"\r\n")
-    texts = part.texts.get("certificate_number")
-    numbers = arrow.texts(texts.column) if texts is not None else [""] * len(part)
-    sha256 = hashlib.sha256
-    return b"".join(
-        INDEX.pack(row, part.file, sha256(number.encode()).digest(), sha256(line).digest())
-        for row, number, line in zip(part.numbers.tolist(), numbers, records, strict=False)
-    )

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from exchanged import sections, shapes
-from exchanged.batch import Checks, Limits
+from exchanged.batch import THRESHOLDS, Checks, Limits
 from exchanged.errors import ConfigError, ConfigProblem, NotYet
 from exchanged.sections import Section, closing
 from exchanged.settings import (
@@ -37,6 +37,7 @@ __all__ = ["DEFAULT_PATH", "Settings", "checks", "credential", "credential_path"
 DEFAULT_PATH = Path("/etc/exchanged/exchanged.yaml")
 STANDARD_DATA = Path(__file__).parent / "standard" / "data"
 NOT_SWITCHED_OFF = frozenset({"required", "bad-code", "bad-date", "too-long"})
+MOST = {"many-awards": 10_000, "level-jump-days": 36_500, "daily-burst": 100_000_000, "serial-gap": 99_999}
 _DAY = 86400.0
 
 
@@ -80,6 +81,7 @@ def checks(settings: Settings, today: str, limit: int = 1000) -> Checks:
     return Checks(
         today=today,
         severity=dict(settings.standard.severity),
+        thresholds=dict(settings.standard.thresholds),
         direction_placeholders=settings.standard.direction_placeholders,
         issuer_codes=settings.unit.issuer_codes,
         centres=settings.unit.centres,
@@ -190,6 +192,7 @@ def _limits(section: Section) -> Limits:
 def _standard(section: Section) -> Standard:
     return Standard(
         severity=_severity(section.section("severity")),
+        thresholds=_thresholds(section.section("thresholds")),
         direction_placeholders=section.many("direction_placeholders", shapes.text, Checks("").direction_placeholders),
         catalogues=section.many("catalogues", shapes.path),
     )
@@ -205,6 +208,11 @@ def _severity(section: Section) -> dict[str, str]:
             section.report(section.at(rule), "config.rule_fixed", section.entries[rule], rule=rule)
     section.known.extend(rules)
     return chosen
+
+
+@closing
+def _thresholds(section: Section) -> dict[str, int]:
+    return {name: section.take(name, shapes.whole(1, MOST[name]), value) for name, value in THRESHOLDS.items()}
 
 
 @closing

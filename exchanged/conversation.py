@@ -53,7 +53,7 @@ class Answer:
     """What a job gave back."""
 
     value: dict[str, Any]
-    payload: bytes
+    payload: bytearray
 
 
 class Died(Exception):
@@ -106,14 +106,15 @@ class Call:
         line.settimeout(self.limits.wall + GRACE)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # ended already: the last message says how
             self._ask(line)
-        parts: dict[bytes, list[bytes]] = {b"s": [], b"v": [], b"b": [], b"e": []}
-        total = 0
+        parts: dict[bytes, bytearray] = {kind: bytearray() for kind in (b"s", b"v", b"b", b"e")}
+        began, total = False, 0
         while True:
-            kind, body = self._next(line, deadline, began=bool(parts[b"s"]))
+            kind, body = self._next(line, deadline, began=began)
+            began |= kind == b"s"
             if kind == b"d":
                 return self._answer(parts)
             if kind == b"x":
-                raise self._end(json.loads(body), parts)
+                raise self._end(json.loads(body), parts, began=began)
             if kind == b"p":
                 if self.on_progress:
                     self.on_progress(int.from_bytes(body[:8], "little"))
@@ -121,7 +122,7 @@ class Call:
             total += len(body)
             if kind not in parts or total > self.limits.answer:
                 raise Died(self.job, "crash", signal.SIGABRT)
-            parts[kind].append(body)
+            parts[kind] += body  # in place: a large answer is held once
 
     def _ask(self, line: socket.socket) -> None:
         fds = [*self.files, *([] if self.out is None else [self.out])]
@@ -155,19 +156,19 @@ class Call:
             raise ZygoteGone(began=began)
         return frame[:1], frame[1:]
 
-    def _answer(self, parts: Mapping[bytes, list[bytes]]) -> Answer:
-        value = json.loads(b"".join(parts[b"v"]))
+    def _answer(self, parts: Mapping[bytes, bytearray]) -> Answer:
+        value = json.loads(parts[b"v"])
         if not isinstance(value, dict):
             raise Died(self.job, "crash")
-        return Answer(value, b"".join(parts[b"b"]))
+        return Answer(value, parts[b"b"])
 
-    def _end(self, end: Mapping[str, int], parts: Mapping[bytes, list[bytes]]) -> Exception:
+    def _end(self, end: Mapping[str, int], parts: Mapping[bytes, bytearray], *, began: bool) -> Exception:
         """What the end of a child means for the call that it was at."""
         status = end["status"]
-        if status <= 0 and status != -signal.SIGALRM and not parts[b"s"]:
+        if status <= 0 and status != -signal.SIGALRM and not began:
             return ZygoteGone(began=False)  # it had ended before it heard of this call
         if status == EXIT_ERROR and parts[b"e"]:
-            return self._fault(parts[b"e"][0])
+            return self._fault(bytes(parts[b"e"]))
         left = 0 if status == EXIT_MEMORY else signal.SIGABRT
         return Died(self.job, _reason(end, self.limits), -status if status < 0 else left)
 

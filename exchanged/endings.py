@@ -50,7 +50,7 @@ class Endings:
             "errors": result["summary"]["error"],
             "by_rule": by_rule,
             "reason": _first(refusal),
-            "rules": rules.digest(self._settings.standard.severity),
+            "rules": rules.digest(self._settings.standard.severity, self._settings.standard.thresholds),
             "catalogue": result.get("catalogue") or batch.facts.get("catalogue"),
         }
 

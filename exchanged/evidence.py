@@ -23,6 +23,7 @@ FORMAT = "exchanged-evidence/1"
 _FACTS = (
     "rules", "catalogue", "by_rule", "warnings", "table_bytes", "form_code", "manifest", "package", "signer",
     "recipients", "previous", "delivery", "originals", "deletion", "replaced_by", "released",
+    "corrects",
 )  # fmt: skip
 
 

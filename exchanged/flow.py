@@ -112,14 +112,8 @@ class Flow:
 
     def _check(self, batch: Record, go_on: Callable[[], bool]) -> None:
         """Checking ends in one transaction: compared with the history, entered in the index, and moved."""
-        facts, rows = self._steps.check(batch)
-        entered = self._ledger.validate(
-            batch,
-            rows,
-            self._steps.corrects(batch),
-            lambda wrong: self._steps.after_history(batch, facts, wrong),
-            acting=go_on(),
-        )
+        examined = self._steps.check(batch)
+        entered = self._ledger.validate(batch, examined.entries, examined.question, examined.judge, acting=go_on())
         self._say("batch.validated", batch, entered)
 
     def _reject(self, batch: Record, refusal: Refused) -> None:
@@ -149,7 +143,8 @@ class Flow:
         if problem.code == "batch.moved_meanwhile":
             raise problem
         if problem.code.endswith(".waiting"):
-            self._ledger.wait(batch, problem.code, float(problem.facts["until"]))
+            facts = {name: value for name, value in problem.facts.items() if name != "until"}
+            self._ledger.wait(batch, problem.code, facts, float(problem.facts["until"]))
             return
         later = time.time() + delay(batch.attempts) if problem.again else None
         self._ledger.defer(batch, problem.code, dict(problem.facts), later)
@@ -205,6 +200,8 @@ class Flow:
             return False
         # a person has looked at the server where its outcome was unknown: from here it may be sent as if never offered
         again: dict[str, Any] = {"offered": None} if batch.reason == "delivery.outcome_unknown" else {}
+        if batch.reason == "correction.changed":  # it corrects what is left
+            again = {"corrects": None}
         self._ledger.move(batch, batch.held_from, "batch.released", released=now(), **again)
         log.emit("batch.released", batch=batch.id)
         return True

@@ -26,8 +26,8 @@ def to_checks(value: dict[str, Any]) -> Checks:
 
 def check(
     args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
-) -> tuple[dict[str, Any], bytes]:
-    """Read and check spreadsheets; with `index` also the hashes of every record."""
+) -> tuple[dict[str, Any], bytearray]:
+    """Read and check spreadsheets; with `index` also what the ledger is told of every record."""
     from exchanged import checking
 
     named = list(zip(args["names"], files, strict=True))

@@ -96,6 +96,7 @@ _REASONS = {
     "step": {"error": "failed repeated"},
     "operator": {"notice": "hold"},
     "finding": {"notice": "hold"},
+    "correction": {"warning": "changed"},
 }
 
 _REASON_FIELDS = tuple(KINDS)  # whatever facts the reason has

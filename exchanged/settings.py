@@ -46,9 +46,10 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """What differs here from the national field standard."""
+    """What differs here from the national field standard. `thresholds` are those of `exchanged.batch`."""
 
     severity: Mapping[str, str]
+    thresholds: Mapping[str, int]
     direction_placeholders: tuple[str, ...]
     catalogues: tuple[Path, ...]
 

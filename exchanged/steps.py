@@ -13,13 +13,14 @@ import datetime as dt
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from exchanged import config, disk, log
+from exchanged import comparison, config, disk, log
 from exchanged.batch import Checks, Finding, Parcel, Severity
+from exchanged.comparison import Examined
 from exchanged.endings import SOFTWARE, Endings, sorted_sheets
 from exchanged.errors import Held, NotYet, Refused
 from exchanged.ledger import Ledger, Record, Source, now
@@ -55,10 +56,8 @@ class Steps:
 
     # --- claimed -> validated -------------------------------------------------------------------------------------
 
-    def check(self, batch: Record) -> tuple[dict[str, Any], Iterator[tuple[bytes, int, int, bytes]]]:
-        """Check the spreadsheets; gives the facts, and the records for the history. Raises Refused."""
-        from exchanged.standard import rules
-
+    def check(self, batch: Record) -> Examined:
+        """Check the spreadsheets; what the ledger knows of their records is still to be asked. Raises Refused."""
         sources = self._ledger.sources(batch)
         sheets = sorted_sheets(sources)
         extra = self._scans_among(batch, sheets)
@@ -67,27 +66,34 @@ class Steps:
                 *(Finding("confirmation-orphan", Severity.ERROR, file=name) for name in extra or [batch.stem])
             )
         checks = self._checks(today())
-        result, payload = checking.check(
+        result, index = checking.check(
             [(sheet.name, self._file(batch, sheet)) for sheet in sheets], checks, self._sandbox, index=True
         )
-        findings = [_finding(one) for one in result["findings"]]
-        if result["summary"]["error"]:
-            raise Refused(*findings, result=result)
-        summary = result["summary"]
-        facts = {
+        if not index:
+            raise Refused(*map(comparison.as_finding, result["findings"]), result=result)
+        return Examined(
+            result,
+            self._facts(result, checks),
+            checking.entries(index, self._secrets.pseudonym),
+            comparison.question(checks, batch.data_type == CORRECTION),
+            checks.severity,
+        )
+
+    def _facts(self, result: Mapping[str, Any], checks: Checks) -> dict[str, Any]:
+        """What is recorded of a batch that passes its check, whatever its comparison finds."""
+        from exchanged.standard import rules
+
+        return {
             "rows": result["rows"],
             "digest": result["digest"],
             "table_bytes": result["bytes"],
             "counts": self._ledger.hide(result["counts"]),
-            "warnings": dict(summary["by_rule"]),
-            "holds": summary.get("hold", 0),
             "file_rows": [one["rows"] for one in result["files"]],
             "catalogue": result["catalogue"],
             "checked": checks.today,
-            "rules": rules.digest(checks.severity),
+            "rules": rules.digest(checks.severity, checks.thresholds),
             "wait_until": time.time() + self.settings.intake.confirmation_wait,
         }
-        return facts, checking.records(payload, self._secrets.pseudonym)
 
     def _scans_among(self, batch: Record, sheets: Sequence[Source]) -> list[str]:
         """Names of PDFs that stand where a spreadsheet should: a second scan in a folder."""
@@ -97,33 +103,6 @@ class Steps:
                 if _PDF in file.read(1024):
                     found.append(sheet.name)
         return found
-
-    def corrects(self, batch: Record) -> bool:
-        """Whether a batch lies in the correction lane."""
-        return batch.data_type == CORRECTION
-
-    def after_history(
-        self, batch: Record, facts: dict[str, Any], wrong: Sequence[tuple[str, int, int]]
-    ) -> dict[str, Any]:
-        """Judge what the comparison with the history found. Raises Refused, or gives the facts, the tolerated in it."""
-        from exchanged.standard import rules
-
-        names = [sheet.name for sheet in sorted_sheets(self._ledger.sources(batch))]
-        found = [
-            Finding(rule, rules.severity(rule, self.settings.standard.severity), names[file], None, row, "证书编号")
-            for rule, file, row in wrong
-        ]
-        if any(one.severity is Severity.ERROR for one in found):
-            raise Refused(*found)
-        warnings = dict(facts["warnings"])
-        for one in found:
-            if one.severity is not Severity.OFF:
-                warnings[one.rule] = warnings.get(one.rule, 0) + 1
-        return {
-            **facts,
-            "warnings": warnings,
-            "holds": facts["holds"] + sum(one.severity is Severity.HOLD for one in found),
-        }
 
     # --- validated -> confirmed -----------------------------------------------------------------------------------
 
@@ -158,10 +137,11 @@ class Steps:
 
         if batch.facts["holds"] and "released" not in batch.facts:
             raise Held("finding.hold", findings=batch.facts["holds"])
+        corrects = comparison.corrected(self._ledger, batch) if batch.data_type == CORRECTION else None
         sources = self._ledger.sources(batch)
         sheets = sorted_sheets(sources)
         scan = next(one for one in sources if not one.position)
-        contents = self._contents(batch, sheets, scan)
+        contents = self._contents(batch, sheets, scan, corrects)
         target = self._outbox / f"{batch.id}.pgp"
         files = [self._file(batch, sheet) for sheet in sheets]
         self._warn_of_expiry()
@@ -177,9 +157,12 @@ class Steps:
             "signer": self.settings.sealing.sign_with,
             "recipients": list(self.settings.sealing.encrypt_to),
             "sealed": now(),
+            **({} if corrects is None else {"corrects": corrects}),
         }
 
-    def _contents(self, batch: Record, sheets: Sequence[Source], scan: Source) -> Any:
+    def _contents(
+        self, batch: Record, sheets: Sequence[Source], scan: Source, corrects: list[dict[str, str]] | None
+    ) -> Any:
         from exchanged.sealing.package import Contents
 
         facts = batch.facts
@@ -206,6 +189,7 @@ class Steps:
             previous=self._ledger.last_manifest(),
             ledger_head=self._ledger.head(),
             software=SOFTWARE,
+            corrects=None if corrects is None else comparison.in_full(corrects),
         )
 
     def _unlocked(self, seal: Callable[..., Parcel], *args: Any, **more: Any) -> Parcel:
@@ -371,15 +355,3 @@ def endpoint(settings: Settings) -> Any:
 def today() -> str:
     """The day here, ISO."""
     return dt.datetime.now().astimezone().date().isoformat()
-
-
-def _finding(one: Mapping[str, Any]) -> Finding:
-    return Finding(
-        one["rule"],
-        Severity(one["severity"]),
-        one["file"],
-        one["sheet"],
-        one["row"],
-        one["column"],
-        one.get("facts", {}),
-    )

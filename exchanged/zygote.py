@@ -32,7 +32,8 @@ from typing import Any, BinaryIO, NoReturn
 from exchanged import confinement
 from exchanged.conversation import EXIT_ERROR, EXIT_MEMORY, EXIT_PANIC, FILES_A_MESSAGE, FRAME
 
-Job = Callable[[dict[str, Any], list[BinaryIO], BinaryIO | None, Callable[[int], None]], tuple[dict[str, Any], bytes]]
+Payload = bytes | bytearray
+Job = Callable[[dict[str, Any], list[BinaryIO], BinaryIO | None, Callable[[int], None]], tuple[dict[str, Any], Payload]]
 
 EXIT_THREADS = 73
 PATIENCE = 2.0  # seconds in which a thread that a library started while loading must have ended
@@ -256,7 +257,7 @@ def _receive(line: socket.socket) -> tuple[dict[str, Any], Sequence[int]] | None
     return json.loads(text), fds
 
 
-def _send_all(line: socket.socket, kind: bytes, data: bytes) -> None:
+def _send_all(line: socket.socket, kind: bytes, data: Payload) -> None:
     view = memoryview(data)
     for at in range(0, len(view), FRAME):
         line.sendmsg([kind, view[at : at + FRAME]])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exchanged.checking import INDEX, check, table
+from exchanged.checking import check, table
 from tests.support.checks import TODAY, checks, one, run, sheet
 from tests.support.records import HEADERS, csv_text, records
 
@@ -103,22 +103,6 @@ def test_files_are_taken_in_the_order_of_their_names() -> None:
 def test_the_same_files_give_the_same_result_again() -> None:
     files = [sheet(ROWS)]
     assert check(files, checks()) == check(files, checks())
-
-
-def test_the_index_holds_a_record_for_every_row() -> None:
-    checked = check(
-        [sheet(ROWS[:3], "a.csv"), sheet([one(鉴定中心='"', 证书编号="2614000000199999")], "b.csv")],
-        checks(),
-        index=True,
-    )
-    lines = written(sheet(ROWS[:3], "a.csv"), sheet([one(鉴定中心='"', 证书编号="2614000000199999")], "b.csv")).split(
-        b"\r\n"
-    )[1:-1]
-    numbers = [row["证书编号"] for row in ROWS[:3]] + ["2614000000199999"]
-    assert list(INDEX.iter_unpack(checked.index)) == [
-        (row, file, hashlib.sha256(number.encode()).digest(), hashlib.sha256(line).digest())
-        for row, file, number, line in zip((2, 3, 4, 2), (0, 0, 0, 1), numbers, lines, strict=True)
-    ]
 
 
 def test_the_index_is_made_only_when_asked_for() -> None:

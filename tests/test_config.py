@@ -60,6 +60,9 @@ def test_the_least_configuration_has_the_documented_defaults() -> None:
     assert settings.intake.data_types == ("新增", "更正")
     assert settings.intake.limits == Limits(200_000_000, 2_000_000, 200, 2_000_000_000)
     assert settings.standard.direction_placeholders == ("无", "—", "-", "/")
+    assert settings.standard.thresholds == {
+        "many-awards": 4, "level-jump-days": 365, "daily-burst": 2000, "serial-gap": 100
+    }  # fmt: skip
     assert settings.sealing.gnupg_home == Path("/var/lib/exchanged/gnupg")
     assert settings.sealing.passphrase is None
     assert (settings.delivery.port, settings.delivery.inbox, settings.delivery.verify) == (22, "/inbox", "readback")
@@ -132,6 +135,13 @@ def test_everything_required_is_named_when_missing() -> None:
         ("standard__severity", "{id-checksum: fatal}", "config.choice"),
         ("standard__severity", "{no-such-rule: warn}", "config.unknown_key"),
         ("standard__severity", "[]", "config.mapping"),
+        ("standard__thresholds", "{many-awards: 0}", "config.number"),
+        ("standard__thresholds", "{many-awards: many}", "config.number"),
+        ("standard__thresholds", "{level-jump-days: 365d}", "config.number"),
+        ("standard__thresholds", "{daily-burst: -1}", "config.number"),
+        ("standard__thresholds", "{serial-gap: 100000}", "config.number"),
+        ("standard__thresholds", "{level-jump: 365}", "config.unknown_key"),
+        ("standard__thresholds", "4", "config.mapping"),
         ("sealing__passphrase", "correct horse battery", "config.credential_name"),
         ("delivery__port", "0", "config.number"),
         ("delivery__verify", "maybe", "config.choice"),
@@ -276,7 +286,9 @@ def test_a_credential_that_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> No
 
 
 def test_checks_carry_what_the_unit_configured() -> None:
-    settings = config.parse(f"{LEAST}standard: {{severity: {{id-region: error}}, catalogues: [/x.csv]}}\n")
+    text = f"{LEAST}standard: {{severity: {{id-region: error}}, catalogues: [/x.csv], thresholds: {{serial-gap: 9}}}}\n"
+    settings = config.parse(text)
     checks = config.checks(settings, "2026-11-23", limit=5)
     assert (checks.today, checks.severity, checks.catalogues) == ("2026-11-23", {"id-region": "error"}, ("/x.csv",))
+    assert checks.thresholds == {"many-awards": 4, "level-jump-days": 365, "daily-burst": 2000, "serial-gap": 9}
     assert (checks.limit, checks.limits) == (5, Limits())

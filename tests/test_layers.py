@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"flow"},
     {"steps"},
-    {"endings", "checking", "jobs", "warm"},
+    {"endings", "comparison", "checking", "indexing", "jobs", "warm"},
     {"stages"},
     {
         "sandbox",

@@ -88,6 +88,14 @@ def test_the_manifest_has_the_documented_keys_in_order() -> None:
     assert document["digest"] == "sha256:" + sha256(TABLE)
 
 
+def test_the_manifest_of_a_correction_ends_with_what_it_corrects() -> None:
+    corrects = [{"batch": "jx-20251201-1", "records": [1, 1000]}, {"batch": "jx-20251215-1", "records": [7]}]
+    document = json.loads(package.manifest(replace(CONTENTS, corrects=corrects)))
+    assert list(document)[:-1] == list(json.loads(package.manifest(CONTENTS)))
+    assert (list(document)[-1], document["corrects"]) == ("corrects", corrects)
+    assert json.loads(package.manifest(replace(CONTENTS, corrects=[])))["corrects"] == []
+
+
 def test_any_tar_opens_it_and_finds_the_files_in_order_without_an_owner(tmp_path: Path) -> None:
     (tmp_path / "inside.tar.gz").write_bytes(inside())
     listed = subprocess.run(
@@ -156,6 +164,13 @@ def test_an_opened_package_is_the_three_files_and_a_report(keyring: Keyring, tmp
     assert json.loads(json.dumps(report)) == report
 
 
+@pytest.mark.parametrize("corrects", [[], [{"batch": "jx-1", "records": [1, 1000]}, {"batch": "jx-2", "records": [2]}]])
+def test_a_correction_is_opened(keyring: Keyring, tmp_path: Path, corrects: list[dict[str, Any]]) -> None:
+    path = sealed(keyring, tmp_path, inside(replace(CONTENTS, corrects=corrects)))
+    report = package.open_package(path, keyring.receiver(), tmp_path / "out", [keyring.signer])
+    assert report["manifest"]["corrects"] == corrects
+
+
 def test_nothing_is_opened_over_what_lies_there(keyring: Keyring, tmp_path: Path) -> None:
     path = sealed(keyring, tmp_path, inside())
     (tmp_path / "out").mkdir()
@@ -203,6 +218,14 @@ def with_manifest(change: Callable[[dict[str, Any]], object]) -> bytes:
     return archive(*members(json.dumps(document).encode()))
 
 
+def with_corrects(*corrects: Any) -> bytes:
+    return with_manifest(lambda it: it.update(corrects=list(corrects)))
+
+
+def correcting(batch: Any = "jx-20251201-1", records: Any = (1, 2)) -> dict[str, Any]:
+    return {"batch": batch, "records": list(records) if isinstance(records, tuple) else records}
+
+
 GOOD = members()
 WRONG: dict[str, tuple[str, bytes]] = {
     "a member too many": ("members", archive(*GOOD, ("evil.sh", b"x", REG))),
@@ -228,6 +251,26 @@ WRONG: dict[str, tuple[str, bytes]] = {
     "a key missing": ("manifest", with_manifest(lambda it: it.pop("rows"))),
     "another digest": ("digest", with_manifest(lambda it: it.update(digest="sha256:" + "0" * 64))),
     "another number of rows": ("digest", with_manifest(lambda it: it.update(rows=999))),
+    "a correction of itself": ("corrects", with_corrects(correcting("jx-20260101-1"))),
+    "a correction by no record": ("corrects", with_corrects(correcting(records=()))),
+    "a correction by record 0": ("corrects", with_corrects(correcting(records=(0, 1)))),
+    "a correction by a record that is not there": ("corrects", with_corrects(correcting(records=(1000, 1001)))),
+    "a correction by records out of order": ("corrects", with_corrects(correcting(records=(2, 1)))),
+    "a record that corrects a batch twice": ("corrects", with_corrects(correcting(records=(1, 1)))),
+    "a record that corrects two batches": ("corrects", with_corrects(correcting(), correcting("jx-2", (2,)))),
+    "a batch corrected twice": ("corrects", with_corrects(correcting(), correcting(records=(3,)))),
+    "records that are no numbers": ("corrects", with_corrects(correcting(records=("1",)))),
+    "records that are true": ("corrects", with_corrects(correcting(records=(True,)))),
+    "records that are no list": ("corrects", with_corrects(correcting(records="12"))),
+    "a batch that is no name": ("corrects", with_corrects(correcting(batch=7))),
+    "a correction with more to say": ("corrects", with_corrects({**correcting(), "more": 1})),
+    "a correction that is no mapping": ("corrects", with_corrects("jx-20251201-1")),
+    "a correction without a batch": ("corrects", with_corrects({"records": [1]})),
+    "corrections that are no list": ("corrects", with_manifest(lambda it: it.update(corrects={}))),
+    "corrections in another place": (
+        "manifest",
+        archive(*members(json.dumps({"corrects": []} | json.loads(package.manifest(CONTENTS))).encode())),
+    ),
     "files that are no list": ("manifest", with_manifest(lambda it: it.update(files=7))),
     "no files": ("files", with_manifest(lambda it: it.update(files=[]))),
 }

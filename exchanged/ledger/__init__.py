@@ -1,7 +1,21 @@
 """The ledger: the only code that opens the database."""
 
 from exchanged.ledger.books import Record, Source
-from exchanged.ledger.history import Ledger, Reported
+from exchanged.ledger.history import Comparison, Entries, Entry, Ledger, Place, Question, Reported
 from exchanged.ledger.store import GENESIS, Event, event_hash, now
 
-__all__ = ["GENESIS", "Event", "Ledger", "Record", "Reported", "Source", "event_hash", "now"]
+__all__ = [
+    "GENESIS",
+    "Comparison",
+    "Entries",
+    "Entry",
+    "Event",
+    "Ledger",
+    "Place",
+    "Question",
+    "Record",
+    "Reported",
+    "Source",
+    "event_hash",
+    "now",
+]

@@ -16,7 +16,7 @@ from typing import Any
 from exchanged.errors import NotYet
 from exchanged.ledger.store import Store, now, to_json
 from exchanged.secrets import Secrets
-from exchanged.states import TERMINAL, State, may_move
+from exchanged.states import TERMINAL, UNDONE, State, may_move
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +195,11 @@ class Books(Store):
                 facts.get("rows"), facts.get("digest"), now(), to_json({**known, **facts}), batch.ordinal,
             ),
         )  # fmt: skip
+        if after is State.DELIVERED or after in UNDONE:  # corrections may wait for it
+            self._db.execute(
+                "UPDATE batch SET next_attempt = 0 WHERE cleared = 0 AND state = ? AND reason = 'correction.waiting'",
+                (State.CONFIRMED,),
+            )
         self._append(event, batch.id, facts)
 
     def defer(self, batch: Record, reason: str, facts: Mapping[str, Any], next_attempt: float | None) -> None:
@@ -209,14 +214,14 @@ class Books(Store):
             if reason != batch.reason:  # the same failure again is one event, not hundreds
                 self._append("batch.deferred", batch.id, {"reason": reason, **facts})
 
-    def wait(self, batch: Record, reason: str, until: float | None) -> None:
-        """Let a batch wait for someone outside (no failed attempt)."""
+    def wait(self, batch: Record, reason: str, facts: Mapping[str, Any], until: float | None) -> None:
+        """Let a batch wait for someone outside, or for another batch (no failed attempt)."""
         with self.change():
             self._expect(batch)
             self._db.execute(
-                "UPDATE batch SET acting = 0, reason = ?, reason_facts = '{}', next_attempt = ?, updated = ?"
+                "UPDATE batch SET acting = 0, reason = ?, reason_facts = ?, next_attempt = ?, updated = ?"
                 " WHERE ordinal = ?",
-                (reason, until, now(), batch.ordinal),
+                (reason, to_json(facts), until, now(), batch.ordinal),
             )
 
     def wake(self, batch: Record, event: str) -> None:

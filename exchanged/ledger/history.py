@@ -5,15 +5,65 @@ Entering a batch and comparing it with what was reported before are one transact
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
+from exchanged.ledger import known, screening
 from exchanged.ledger.books import Books, Record
-from exchanged.states import UNDONE, State
+from exchanged.secrets import Secrets
+from exchanged.states import State
 
 HASHED = 10_000  # records that are kept ready while a batch waits for its turn to enter them
+PLACES = 1000  # findings that are given with their place; some of every rule before more of one
+SAMPLE = 20
+
+Entry = tuple[bytes, int, int, bytes, int, bytes | None, int, int | None, int | None, int, int, int | None]
+"""HMAC of the number, row, file, HMAC of the line, marks (`Mark`), HMAC of the person, qualification, level, day,
+centre, prefix, serial. Qualification, centre and prefix are places among the terms from 1 on, 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The records of a batch in the order in which they are sent, and the HMACs of the terms they name."""
+
+    terms: Sequence[bytes]
+    rows: Iterable[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a batch is compared for: whether it corrects, by which rules of scope history and screen, and thresholds."""
+
+    corrects: bool
+    rules: Collection[str]
+    thresholds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One finding: its rule, where it is, and facts. `file` counts the batch's files from 0."""
+
+    rule: str
+    file: int
+    row: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What comparing found: how many findings by rule, and the first of them with their places.
+
+    corrects: of a correction, which earlier batch each of its records corrects: pairs of a batch and its records, which
+    count from 1, as text ("1-3,7"), in the order of the batches; None for other batches.
+    """
+
+    counts: Mapping[str, int]
+    places: Sequence[Place]
+    corrects: list[dict[str, str]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,63 +80,90 @@ class Reported:
 class Ledger(Books):
     """The open ledger of one unit."""
 
+    def __init__(self, path: Path, secrets: Secrets) -> None:
+        super().__init__(path, secrets)
+        with self.change():
+            for table in screening.TABLES:
+                self._db.execute(f"CREATE TEMP TABLE {table}")
+
     def validate(
         self,
         batch: Record,
-        rows: Iterable[tuple[bytes, int, int, bytes]],
-        correction: bool,
-        judge: Callable[[list[tuple[str, int, int]]], Mapping[str, Any]],
+        entries: Entries,
+        question: Question,
+        judge: Callable[[Comparison], Mapping[str, Any]],
         *,
         acting: bool = False,
     ) -> Mapping[str, Any]:
-        """Compare a batch's (number, row, file, content) with the history, enter them and move the batch on.
+        """Compare a batch's records with the history, enter them and move the batch on.
 
-        `judge` is told what the comparison found, as (rule, file, row), and gives the facts to record; when it raises,
-        nothing has changed. Comparing and entering are one transaction, so two batches that hold the same number
-        cannot both pass.
+        `judge` is told what the comparison found, and gives the facts to record; when it raises, nothing has changed.
+        Comparing and entering are one transaction, so two batches that hold the same number cannot both pass.
         """
-        waiting = iter(rows)
-        first = list(islice(waiting, HASHED))  # hashed before the change begins, so that nobody waits for it
+        waiting = iter(entries.rows)
+        first = list(islice(waiting, HASHED))  # hidden before the change begins, so that nobody waits for it
         with self.change():
-            self._db.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS incoming"
-                " (head INTEGER, number BLOB, row INTEGER, file INTEGER, content BLOB)"
-            )
-            self._db.execute("DELETE FROM temp.incoming")
-            incoming = ((_head(row[0]), *row) for row in chain(first, waiting))
-            self._db.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?, ?, ?)", incoming)
-            facts = judge(self._against_history(batch, correction))
-            self._db.execute(  # in the order of the index: hashes in any other would touch every page of a long history
-                "INSERT INTO certificate SELECT head, number, ?, row, file, content FROM temp.incoming ORDER BY head",
-                (batch.ordinal,),
-            )
+            self._bring(entries.terms, chain(first, waiting))
+            facts = judge(self._compare(question))
+            self._enter(batch)
             self._move(batch, State.VALIDATED, "batch.validated", facts, acting)
-            self._db.execute("DELETE FROM temp.incoming")
+            self._empty()
         return facts
 
-    def _against_history(self, batch: Record, correction: bool) -> list[tuple[str, int, int]]:
-        undone = ", ".join(f"'{state}'" for state in sorted(UNDONE))
-        join = "LEFT" if correction else "CROSS"  # CROSS: look up each incoming number, never go through all known ones
-        rows = self._db.execute(
-            "SELECT i.file, i.row, max(b.ordinal) AS last, c.content = i.content AS same FROM temp.incoming i"  # noqa: S608
-            f" {join} JOIN certificate c ON c.head = i.head AND c.number = i.number AND c.batch != ?1"
-            f" {join} JOIN batch b ON b.ordinal = c.batch AND b.state NOT IN ({undone})"
-            " GROUP BY i.file, i.row"
-            " HAVING (last IS NULL AND ?2) OR (last IS NOT NULL AND (same OR NOT ?2)) ORDER BY i.file, i.row",
-            (batch.ordinal, correction),
-        )
-        return [
+    def corrected(self, batch: Record) -> list[dict[str, str]]:
+        """What a correction that has been entered corrects now: batches that were undone since are left out.
+
+        As `Comparison.corrects`; reads the whole history.
+        """
+        with self.change():
+            known.entered(self._db, batch.ordinal)
+            corrects = known.corrected(self._db)
+            self._empty()
+        return corrects
+
+    def _empty(self) -> None:
+        for table in screening.TABLES:
+            self._db.execute(f"DELETE FROM temp.{table.partition(' ')[0]}")  # noqa: S608
+
+    def _bring(self, terms: Sequence[bytes], rows: Iterator[Entry]) -> None:
+        """Put the records into `temp.incoming`."""
+        self._db.executemany("INSERT OR IGNORE INTO term (hmac) VALUES (?)", ((term,) for term in terms))
+        ids: list[int | None] = [None]
+        ids += [self._db.execute("SELECT id FROM term WHERE hmac = ?", (term,)).fetchone()[0] for term in terms]
+        self._db.executemany(
+            "INSERT INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                "correction-unknown"
-                if r["last"] is None
-                else "already-reported"
-                if r["same"]
-                else "conflicts-with-history",
-                r["file"],
-                r["row"],
-            )
-            for r in rows
-        ]
+                (record, _head(number), number, row, file, content, marks, person, ids[what], level, day, ids[centre],
+                 ids[prefix], serial)
+                for record, (number, row, file, content, marks, person, what, level, day, centre, prefix, serial)
+                in enumerate(rows, 1)
+            ),
+        )  # fmt: skip
+
+    def _enter(self, batch: Record) -> None:
+        """Each table in the order of its key: hashes in any other would touch every page of a long history."""
+        self._db.execute(
+            "INSERT INTO certificate SELECT head, number, ?, row, file, content FROM temp.incoming ORDER BY head",
+            (batch.ordinal,),
+        )
+        for statement in screening.KEEP:
+            self._db.execute(statement, {"batch": batch.ordinal})
+
+    def _compare(self, question: Question) -> Comparison:
+        known.compare(self._db, question.corrects, question.rules)
+        screening.screen(self._db, question.rules, question.thresholds)
+        counts = dict(self._db.execute("SELECT rule, count(*) FROM temp.found GROUP BY rule").fetchall())
+        corrects = known.corrected(self._db) if question.corrects else None
+        return Comparison(counts, self._places() if counts else (), corrects)
+
+    def _places(self) -> list[Place]:
+        rows = self._db.execute(
+            "SELECT f.rule, i.file, i.row, f.facts FROM"
+            " (SELECT *, row_number() OVER (PARTITION BY rule ORDER BY record) AS nth FROM temp.found) f"
+            " JOIN temp.incoming i ON i.record = f.record ORDER BY f.nth > ?, f.record, f.rule LIMIT ?",
+            (SAMPLE, PLACES),
+        )
+        return [Place(rule, file, row, _facts(facts)) for rule, file, row, facts in rows]
 
     def trace(self, number: bytes) -> list[Reported]:
         """Where a certificate number (its HMAC) stands, in order of claiming."""
@@ -103,3 +180,8 @@ class Ledger(Books):
 def _head(number: bytes) -> int:
     """What the narrow index holds of a number's HMAC."""
     return int.from_bytes(number[:8], "big", signed=True)
+
+
+def _facts(text: str) -> dict[str, Any]:
+    """Facts as a finding has them: those that do not apply are left out."""
+    return {name: value for name, value in json.loads(text).items() if value is not None}

@@ -20,7 +20,8 @@ from typing import Any
 
 from exchanged.errors import IntegrityFailure, NotYet
 
-SCHEMA = "1"
+SCRIPTS = ("ledger.sql", "screening.sql")  # what each version of the schema has added to the one before it
+SCHEMA = len(SCRIPTS)
 GENESIS = "0" * 64
 PASSING = tuple(
     f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "NOMEM", "PROTOCOL")
@@ -81,23 +82,31 @@ class Store:
         return self._writer if self._owner == threading.get_ident() else self._reader
 
     def _prepare(self) -> None:
-        with self.reading():
-            new = not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
-        if new:
-            self._create()
-        found = self._meta("schema")
-        if found != SCHEMA:
+        """Make the tables of a new ledger, or those that an older one lacks. Raises NotYet for a newer one."""
+        if self._schema() < SCHEMA:
+            with self.change():
+                found = self._schema()  # once more: another process may have done it meanwhile
+                self._upgrade(found)
+        if self._schema() != SCHEMA:
             raise NotYet("ledger.newer", again=False)
         self.id = self._meta("ledger")
 
-    def _create(self) -> None:
-        with self.change():
+    def _schema(self) -> int:
+        """The version of the schema, 0 where there are no tables."""
+        with self.reading():
             if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-                for statement in _statements(resources.files(__package__).joinpath("ledger.sql").read_text("utf-8")):
-                    self._db.execute(statement)
-                self._db.executemany(
-                    "INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("ledger", uuid.uuid4().hex), ("paused", "")]
-                )
+                return 0
+            found = self._meta("schema")
+            return int(found) if found.isascii() and found.isdigit() else SCHEMA + 1
+
+    def _upgrade(self, found: int) -> None:
+        for script in SCRIPTS[found:]:
+            for statement in _statements(resources.files(__package__).joinpath(script).read_text("utf-8")):
+                self._db.execute(statement)
+        if not found:
+            self._db.executemany("INSERT INTO meta VALUES (?, ?)", [("ledger", uuid.uuid4().hex), ("paused", "")])
+        if found < SCHEMA:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
 
     def _meta(self, key: str) -> str:
         value = self.remembered(key)

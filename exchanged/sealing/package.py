@@ -36,6 +36,7 @@ _KEYS = (
     *("format", "batch", "unit", "title", "data_type", "created", "files", "rows", "digest", "counts", "warnings"),
     *("catalogue", "form_code", "source", "previous", "ledger_head", "software"),
 )
+_CORRECTS = "corrects"  # stands last in the manifest of a correction, and in no other
 
 
 class Changed(Exception):
@@ -47,7 +48,8 @@ class Contents:
     """What the manifest says of a batch.
 
     `digest` and `previous` as "sha256:<hex>", `scan_sha256` as bare hex, `created` RFC 3339; `source` holds name,
-    sha256 and rows of each spreadsheet, `counts` qualification, direction, level and count.
+    sha256 and rows of each spreadsheet, `counts` qualification, direction, level and count; `corrects`, of a correction
+    only, each earlier batch and the numbers (1 = first) of the records that correct it.
     """
 
     batch: str
@@ -69,6 +71,7 @@ class Contents:
     previous: str | None
     ledger_head: str
     software: str
+    corrects: Sequence[Mapping[str, Any]] | None = None
 
 
 def manifest(contents: Contents) -> bytes:
@@ -79,7 +82,8 @@ def manifest(contents: Contents) -> bytes:
     ]
     unit = {"code": contents.unit_code, "name": contents.unit_name}
     named = {"format": FORMAT, "unit": unit, "files": files}
-    document = {key: named[key] if key in named else getattr(contents, key) for key in _KEYS}
+    keys = _KEYS if contents.corrects is None else (*_KEYS, _CORRECTS)
+    document = {key: named[key] if key in named else getattr(contents, key) for key in keys}
     return (
         json.dumps(document, ensure_ascii=False, indent=1, default=_plain).encode("utf-8", "backslashreplace") + b"\n"
     )
@@ -242,16 +246,38 @@ def _compare(folder: Path, found: Mapping[str, tuple[int, str, int]]) -> dict[st
     """The manifest, when it is one and names exactly what was found."""
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
         document: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-        if tuple(document) != _KEYS or document["format"] != FORMAT:
+        if tuple(document) not in (_KEYS, (*_KEYS, _CORRECTS)) or document["format"] != FORMAT:
             _wrong("manifest")
         named = [(file["name"], file["bytes"], file["sha256"]) for file in document["files"]]
         if named != [(name, *found[name][:2]) for name in (TABLE, SCAN)]:
             _wrong("files")
         if document["digest"] != f"sha256:{found[TABLE][1]}" or document["rows"] != found[TABLE][2] - 1:
             _wrong("digest")
+        if not _corrects_right(document.get(_CORRECTS, []), document["batch"], document["rows"]):
+            _wrong("corrects")
         if isinstance(document["batch"], str):
             return document
     return _wrong("manifest")
+
+
+def _corrects_right(corrects: Any, batch: Any, rows: int) -> bool:
+    """Whether a list names other batches, each once, and records of the table, in order and none twice."""
+    if not isinstance(corrects, list):
+        return False
+    batches, numbers = {batch}, set[int]()
+    for one in corrects:
+        if not isinstance(one, dict) or set(one) != {"batch", "records"}:
+            return False
+        earlier, records = one["batch"], one["records"]
+        if not isinstance(earlier, str) or earlier in batches or not isinstance(records, list) or not records:
+            return False
+        if any(type(number) is not int for number in records) or records != sorted(set(records)):
+            return False
+        if records[0] < 1 or records[-1] > rows or not numbers.isdisjoint(records):
+            return False
+        batches.add(earlier)
+        numbers.update(records)
+    return True
 
 
 def _wrong(part: str) -> NoReturn:

@@ -1,14 +1,13 @@
 """Read, normalise and validate a batch's spreadsheets, in one confined child process.
 
 Takes   the batch's spreadsheets in the spool, with the clerk's names, and what the check depends on
-Gives   the verdict in the shape of `exchanged-check/1`, and for a valid batch the hashes of every record
+Gives   the verdict in the shape of `exchanged-check/1`, and what the ledger is told of every record
 Redo    only computes
 Ends    Refused is the engine's to raise: a child that its limits ended is a finding, not an error of ours
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from exchanged.batch import Checks
+from exchanged.ledger import Entries, Entry
 from exchanged.sandbox import Bounds, Died, Sandbox, blame
+from exchanged.standard.index import NO_DAY, NOBODY, Mark, opened
 
 MEGABYTE = 1_000_000
-INDEX = struct.Struct("<IH32s32s")  # row, file, SHA-256 of the certificate number, SHA-256 of the record
 
 _DEATHS = {"memory": "file-too-large", "time": "file-unreadable", "crash": "file-unreadable"}
 
@@ -38,8 +38,8 @@ def check(
     *,
     index: bool = False,
     progress: Callable[[int], None] | None = None,
-) -> tuple[dict[str, Any], bytes]:
-    """Check spreadsheets. `files` are (the clerk's name, where it lies). Gives the result, with `index` the hashes too.
+) -> tuple[dict[str, Any], bytearray]:
+    """Check spreadsheets. `files` are (the clerk's name, where it lies). Gives the result, with `index` the index too.
 
     Raises NotYet("check.crashed") when the child was killed from outside.
     """
@@ -58,7 +58,7 @@ def check(
             )
         except Died as end:
             blame(end)
-            return _died([name for name, _ in files], _DEATHS[end.reason]), b""
+            return _died([name for name, _ in files], _DEATHS[end.reason]), bytearray()
     return answer.value, answer.payload
 
 
@@ -80,7 +80,20 @@ def _died(names: Sequence[str], rule: str) -> dict[str, Any]:
     }
 
 
-def records(payload: bytes, pseudonym: Callable[[bytes], bytes]) -> Iterator[tuple[bytes, int, int, bytes]]:
-    """The records of a valid batch as the ledger keeps them: (number, row, file, content), hidden under its key."""
-    for row, file, number, content in INDEX.iter_unpack(payload):
-        yield pseudonym(number), row, file, pseudonym(content)
+def entries(index: bytearray, pseudonym: Callable[[bytes], bytes]) -> Entries:
+    """The records of a batch as the ledger keeps them, hidden under its key."""
+    terms, packed = opened(index)
+    return Entries([pseudonym(term) for term in terms], _hidden(packed, pseudonym))
+
+
+def _hidden(packed: Iterator[tuple[Any, ...]], pseudonym: Callable[[bytes], bytes]) -> Iterator[Entry]:
+    """Entries one by one, so that a million of them is never held. A row that repeats a number is not screened."""
+    twice = Mark.TWICE.value
+    for row, file, level, marks, day, what, centre, prefix, serial, number, content, person in packed:
+        key, line = pseudonym(number), pseudonym(content)
+        if marks & twice:
+            yield key, row, file, line, marks, None, 0, None, None, 0, 0, None
+            continue
+        who = None if person == NOBODY else pseudonym(person)[: len(NOBODY)]
+        when = None if day == NO_DAY else day
+        yield key, row, file, line, marks, who, what, level or None, when, centre, prefix, serial or None

@@ -25,6 +25,7 @@ from exchanged.standard.kernels import Keys, digit, sixteen_digits
 from exchanged.standard.qualifications import Offers
 from exchanged.standard.repeats import Repeats
 from exchanged.standard.scope import Scope
+from exchanged.standard.screening import Screening
 from exchanged.standard.verdicts import Verdict
 
 _NUMBER = "certificate_number"
@@ -58,16 +59,20 @@ class Validation:
             scope.numbers[key] = numbers(self.table.words[key])[scope.codes(key)]
         self._dates(scope)
         self._name(scope)
-        keys = self._certificate(scope)
+        keys = scope.certificates = self._certificate(scope)
         idnumbers.check(scope)
         self._offers.check(scope)
         self._compare_certificate(scope, keys)
         self._repeats.add(scope, keys)
         return scope
 
-    def finish(self) -> None:
-        """Compare the rows with each other, once all parts are there."""
-        self._repeats.compare()
+    def finish(self, *, screened: bool = True) -> Screening:
+        """Compare the rows with each other, once all parts are there; `screened`: also by the rules of scope screen."""
+        compared = self._repeats.compare()
+        screening = Screening(self.table, self.hits, self._checks.thresholds, self._repeats, compared)
+        if screened:
+            screening.note()
+        return screening
 
     def _dates(self, scope: Scope) -> None:
         for key in ("birth_date", "issue_date"):
@@ -156,7 +161,9 @@ class Validation:
             issuer = digit(keys, 3) * 10 + digit(keys, 4)
             ours = np.isin(issuer, [int(code) for code in self._checks.issuer_codes])
             scope.add("certificate-number-issuer", _NUMBER, ok & ~ours)
-        scope.add("certificate-number-body", _NUMBER, ok & ((digit(keys, 7) > 4) | ((keys & _SERIAL) == 0)))
+        body, numbered = digit(keys, 7) > 4, (keys & _SERIAL) > 0
+        scope.add("certificate-number-body", _NUMBER, ok & (body | ~numbered))
+        scope.ok["serial"] = ok & numbered & ~(body & self.hits.active("certificate-number-body"))
         scope.add("certificate-number-level", _NUMBER, ok & (level > 0) & (digit(keys, 11) != level))
 
 

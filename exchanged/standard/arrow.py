@@ -92,6 +92,11 @@ def texts(values: pa.StringArray) -> list[str]:
     return cast(list[str], values.to_pylist())
 
 
+def encoded_texts(values: pa.StringArray) -> list[bytes]:
+    """All values in UTF-8."""
+    return cast(list[bytes], values.cast(pa.binary()).to_pylist())
+
+
 def replaced(values: pa.StringArray, where: Bits, by: pa.StringArray) -> pa.StringArray:
     """The column with the values at the set bits replaced, in order."""
     return cast(pa.StringArray, _compute.replace_with_mask(values, pa.array(where), by))

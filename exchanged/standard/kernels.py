@@ -145,6 +145,14 @@ def real_days(year: Days, month: Days, day: Days) -> Bits:
     return real
 
 
+def day_numbers(days: Days) -> Rows:
+    """YYYYMMDD numbers of real days as days since 1970-01-01."""
+    year, rest = np.divmod(days.astype(np.int64), 10_000)
+    month, day = np.divmod(rest, 100)
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    return months.astype("datetime64[D]").astype(np.int64) + day - 1
+
+
 def date_texts(days: Days) -> pa.StringArray:
     """YYYYMMDD numbers written as YYYY-MM-DD; 0 as ""."""
     empty = days <= 0

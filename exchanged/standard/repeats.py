@@ -22,7 +22,10 @@ from exchanged.standard.scope import Scope
 Groups = npt.NDArray[np.int64]
 
 _NO_NUMBER = np.uint64(0xF << 60)  # no packed decimal number begins with F
-_KEPT = ("name", "birth_date", "gender", "certificate_number", "id_number", "qualification", "direction", "level")
+_KEPT = (
+    *("name", "birth_date", "gender", "issue_date", "certificate_number", "serial", "id_number"),
+    *("qualification", "direction", "level", "centre"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,26 @@ class _Seen:
     certificates: Keys
     people: Keys
     ok: dict[str, Bits]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What comparing found out.
+
+    twice: rows whose certificate number stands in an earlier row. again: rows whose ID number stands in others too,
+    and `person` a number for each that only equal ones share. certificates: the packed numbers of all rows, meaningful
+    where they are right; `ordered` are the same, sorted.
+    """
+
+    twice: Rows
+    again: Rows
+    person: Groups
+    certificates: Keys
+    ordered: Keys
+
+
+_ROWS, _KEYS = np.zeros(0, np.int64), np.zeros(0, np.uint64)
+_NOTHING = Compared(_ROWS, _ROWS, _ROWS, _KEYS, _KEYS)
 
 
 class Repeats:
@@ -55,21 +78,24 @@ class Repeats:
         ok["gender"] = ok["gender"] & scope.ok["gender_agrees"]
         self._seen.append(_Seen(keys, people, ok))
 
-    def compare(self) -> None:
+    def compare(self) -> Compared:
         """Note every row that repeats or contradicts an earlier one."""
         if not self._seen:
-            return
-        twice = self._same_certificate(_repeated(np.concatenate([seen.certificates for seen in self._seen])))
-        right = self._ok("id_number")
-        at = np.flatnonzero(right)
+            return _NOTHING
+        certificates = np.concatenate([seen.certificates for seen in self._seen])
+        ordered: Keys = np.sort(certificates)
+        twice = self._same_certificate(_repeated(certificates, ordered))
+        at = np.flatnonzero(self.ok("id_number"))
         people = np.concatenate([seen.people for seen in self._seen])[at]
-        rows = at[_repeated(people)]
+        rows = at[_repeated(people, np.sort(people))]
+        person = groups(self._table.texts("id_number", rows))
         if len(rows):
-            person = _groups(self._table.texts("id_number", rows))
             self._conflicts(rows, person)
             self._awards(rows, person, twice)
+        return Compared(twice, rows, person, certificates, ordered)
 
-    def _ok(self, key: str, rows: Rows | None = None) -> Bits:
+    def ok(self, key: str, rows: Rows | None = None) -> Bits:
+        """Which cells of a column are right, of all rows or of some."""
         whole = np.concatenate([seen.ok[key] for seen in self._seen])
         return whole if rows is None else whole[rows]
 
@@ -77,25 +103,25 @@ class Repeats:
         """Note duplicates among the candidates, and give the rows noted."""
         if not len(rows):
             return rows
-        number = _groups(self._table.texts("certificate_number", rows))
-        record = _combined([number, *(self._column(key, rows) for key in (*CODED, "name", "id_number"))])
+        number = groups(self._table.texts("certificate_number", rows))
+        record = combined([number, *(self._column(key, rows) for key in (*CODED, "name", "id_number"))])
         same = _later(record)
         self._note("duplicate-record", None, rows, same, record)
-        number = np.where(self._ok("certificate_number", rows), number, -1 - np.arange(len(rows)))
+        number = np.where(self.ok("certificate_number", rows), number, -1 - np.arange(len(rows)))
         other = _later(number) & ~same
         self._note("duplicate-certificate", "certificate_number", rows, other, number)
         return rows[same | other]
 
     def _column(self, key: str, rows: Rows) -> Groups:
         if key in TEXTS:
-            return _groups(self._table.texts(key, rows))
+            return groups(self._table.texts(key, rows))
         return self._table.codes(key, rows).astype(np.int64)
 
     def _conflicts(self, rows: Rows, person: Groups) -> None:
         """Note rows whose name, birth date or gender is not that of the person's first row which has it right."""
         noted = np.zeros(len(rows), np.bool_)
         for key in ("name", "birth_date", "gender"):
-            kept = np.flatnonzero(self._ok(key, rows))
+            kept = np.flatnonzero(self.ok(key, rows))
             if not len(kept):
                 continue
             value, first = self._column(key, rows[kept]), _first(person[kept])
@@ -106,9 +132,9 @@ class Repeats:
 
     def _awards(self, rows: Rows, person: Groups, twice: Rows) -> None:
         fields = ("qualification", "direction", "level")
-        right = np.logical_and.reduce([self._ok(key, rows) for key in fields])
+        right = np.logical_and.reduce([self.ok(key, rows) for key in fields])
         rows, person = rows[right], person[right]
-        award = _combined([person, *(self._column(key, rows) for key in fields)])
+        award = combined([person, *(self._column(key, rows) for key in fields)])
         self._note("same-award-twice", "id_number", rows, _later(award) & ~np.isin(rows, twice), award)
 
     def _note(self, rule: str, column: str | None, rows: Rows, which: Bits, group: Groups) -> None:
@@ -132,22 +158,25 @@ def _hashes(scope: Scope, key: str) -> Keys:
     return np.zeros(len(scope.part), np.uint64)
 
 
-def _repeated(keys: Keys) -> Rows:
-    """The positions of all keys that stand more than once."""
-    ordered: Keys = np.sort(keys)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(twice):
-        return np.zeros(0, np.int64)
-    nearest = np.minimum(np.searchsorted(twice, keys), len(twice) - 1)
-    return np.flatnonzero(twice[nearest] == keys)
+def _repeated(keys: Keys, ordered: Keys) -> Rows:
+    """The positions of all keys that stand more than once; `ordered` are the same keys, sorted."""
+    return np.flatnonzero(among(keys, ordered[1:][ordered[1:] == ordered[:-1]]))
 
 
-def _groups(texts: pa.StringArray) -> Groups:
+def among(keys: Keys, some: Keys) -> Bits:
+    """Which keys are among a few sorted ones."""
+    if not len(some):
+        return np.zeros(len(keys), np.bool_)
+    found: Bits = some[np.minimum(np.searchsorted(some, keys), len(some) - 1)] == keys
+    return found
+
+
+def groups(texts: pa.StringArray) -> Groups:
     """Equal texts, equal numbers."""
     return encoded(texts)[1].astype(np.int64)
 
 
-def _combined(columns: Sequence[Groups]) -> Groups:
+def combined(columns: Sequence[Groups]) -> Groups:
     """Equal rows over all columns, equal numbers."""
     whole = columns[0]
     for column in columns[1:]:

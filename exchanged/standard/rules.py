@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from exchanged.batch import Severity
+from exchanged.batch import THRESHOLDS, Severity
 from exchanged.standard.fields import FIELDS
 from exchanged.standard.tables import DATA, rows
 
@@ -61,9 +61,9 @@ def severity(rule: str, overrides: Mapping[str, str] | None = None) -> Severity:
     return default if chosen is Severity.OFF and rule in FIXED else chosen
 
 
-def digest(overrides: Mapping[str, str] | None = None) -> str:
-    """ "sha256:…" over the rules with the severities in force: which rule set judged a batch."""
-    told = [[name, str(severity(name, overrides))] for name in RULES]
+def digest(overrides: Mapping[str, str] | None = None, thresholds: Mapping[str, int] = THRESHOLDS) -> str:
+    """ "sha256:…" over the rules with the severities and thresholds in force: which rule set judged a batch."""
+    told = [*([name, str(severity(name, overrides))] for name in RULES), *(list(pair) for pair in thresholds.items())]
     return "sha256:" + hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

@@ -13,6 +13,7 @@ from exchanged.batch import Facts
 from exchanged.standard.arrow import Bits, Codes, Rows, pick
 from exchanged.standard.columns import Part
 from exchanged.standard.findings import Hitlist
+from exchanged.standard.kernels import Keys
 from exchanged.standard.verdicts import Verdict
 
 
@@ -22,6 +23,7 @@ class Scope:
 
     A column that the file does not have is in `ok` with no right cell, so nothing is compared with it.
     `numbers` are gender, ID type and level as the numbers of their code lists, 0 where the cell is wrong.
+    `certificates` are the certificate numbers, packed, 0 where the cell is wrong.
     """
 
     part: Part
@@ -29,6 +31,7 @@ class Scope:
     hits: Hitlist
     ok: dict[str, Bits] = field(default_factory=dict)
     numbers: dict[str, Codes] = field(default_factory=dict)
+    certificates: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def codes(self, key: str) -> Codes:
         """A coded column; all zero where the file does not have it."""

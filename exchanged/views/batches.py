@@ -221,6 +221,7 @@ def _facts(batch: Found, language: str) -> list[tuple[str, Span]]:
         ("delivered", _moment(batch.get("delivered"))),
         ("next_attempt", _moment(batch.get("next_attempt"))),
         ("attempts", batch.get("attempts") or None),
+        ("corrects", "; ".join(f"{one['batch']} ({one['records']})" for one in facts.get("corrects") or ())),
         ("note", batch.get("note")),
         ("digest", batch.get("digest")),
         ("package_bytes", size(package["bytes"]) if package else None),

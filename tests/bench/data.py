@@ -21,6 +21,7 @@ _WEIGHTS = np.array((7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2))
 _CHECK = np.frombuffer(b"10X98765432", np.uint8)
 _DAYS = 14_000  # birth days from 1960-01-01
 _BLOCK = 5_000
+CENTRES = [CENTRE.replace("某某", first + second) for first in SURNAMES for second in SURNAMES]
 
 
 def table(rows: int, *, start: int = 0, seed: int = 1, wrong: float = 0.0) -> pa.Table:
@@ -47,7 +48,7 @@ def table(rows: int, *, start: int = 0, seed: int = 1, wrong: float = 0.0) -> pa
         _of([one for one, _ in QUALIFICATIONS], what),
         _of([two for _, two in QUALIFICATIONS], what),
         _of("12345", level - 1),
-        _of([CENTRE], np.zeros(rows, np.int64)),
+        _of(CENTRES, index // 1000 % len(CENTRES)),
         _of([AUTHORITY], np.zeros(rows, np.int64)),
     ]
     made = pa.table(dict(zip(HEADERS, columns, strict=True)))

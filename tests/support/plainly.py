@@ -6,10 +6,12 @@ Takes normalised rows; uses the value functions of the standard and nothing of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 
 from exchanged.standard import certificate, codes, dates, deadlines, identity, names, text
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.fields import FIELDS
+from tests.support.screened import Award, screened
 
 Row = dict[str, str]
 Spot = tuple[str, int, str | None]
@@ -18,6 +20,7 @@ NAME_OF = {field.key: field.name for field in FIELDS}
 LIMIT = {field.key: field.max_length for field in FIELDS}
 FREE = ("qualification", "direction", "centre", "authority")
 SAME_PERSON = ("name", "birth_date", "gender")
+COLUMN = {"many-awards": "证件号码", "level-jump": "证件号码", "daily-burst": "鉴定中心", "serial-gap": "证书编号"}
 
 
 def normal(raw: Mapping[str, str]) -> Row:
@@ -59,7 +62,24 @@ class Judge:
             right.append(set(row) - wrong)
             out |= {(rule, number, NAME_OF[key]) for key, rule, _ in found}
         mismatched = {(spot[1], spot[0]) for spot in out}
-        return out | set(self._repeats(rows, right, mismatched))
+        out |= set(self._repeats(rows, right, mismatched))
+        awards = [self._screened(number, row, right[number - 2], out) for number, row in enumerate(rows, 2)]
+        return out | {(rule, number, COLUMN[rule]) for rule, number, _ in screened(awards)}
+
+    def _screened(self, number: int, row: Row, right: set[str], found: set[Spot]) -> Award:
+        """What of a row is screened: what is right, once for every certificate."""
+        twice = {("duplicate-record", number, None), ("duplicate-certificate", number, NAME_OF["certificate_number"])}
+        known = dict.fromkeys(row) if twice & found else {key: row[key] if key in right else None for key in row}
+        odd = known["certificate_number"] and not certificate.body_ok(row["certificate_number"])
+        return Award(
+            number,
+            None if odd else known["certificate_number"],
+            f"{row['id_type']} {row['id_number']}" if known["id_number"] and known["id_type"] else None,
+            date.fromisoformat(row["issue_date"]) if known["issue_date"] else None,
+            known["qualification"],
+            int(row["level"]) if known["level"] else None,
+            known["centre"],
+        )
 
     def _row(self, raw: Mapping[str, str], row: Row) -> Iterator[tuple[str, str, bool]]:
         wrong: set[str] = set()
