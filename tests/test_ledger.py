@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from exchanged.batch import Checks
 from exchanged.comparison import question
 from exchanged.errors import IntegrityFailure, NotYet
-from exchanged.ledger import GENESIS, Comparison, Entries, Entry, Ledger, Record, Source
+from exchanged.ledger import GENESIS, Comparison, Entries, Entry, Ledger, Record, Source, store
 from exchanged.secrets import Secrets
 from exchanged.states import MOVES, ROUTE, TERMINAL, IllegalMove, State, may_move
 
@@ -174,6 +174,21 @@ def test_events_cannot_be_changed_by_accident(ledger: Ledger, tmp_path: Path) ->
     ledger.close()
     with sqlite3.connect(tmp_path / "ledger.db") as db, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         db.execute("DELETE FROM event")
+
+
+def test_a_ledger_is_opened_and_read_while_another_process_writes(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed(ledger)
+    monkeypatch.setattr(store, "BUSY", 0.0)
+    with sqlite3.connect(tmp_path / "ledger.db") as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        beside = opened(tmp_path)
+        assert [one.stem for one in beside.batches()] == ["一月"]
+        with pytest.raises(NotYet, match=r"ledger\.unavailable"):
+            beside.record("daemon.started", pid=1)
+        writer.rollback()
+        beside.record("daemon.started", pid=1)
 
 
 def test_what_is_no_database_is_a_damaged_ledger(tmp_path: Path) -> None:

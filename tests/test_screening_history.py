@@ -98,6 +98,9 @@ EXAMPLES: dict[str, tuple[list[list[Cert]], list[Cert], set[Told]]] = {
         [[one] for one in many(0, 1, 2, 3)], FIFTH, {("many-awards", 2, "5 over 4")},
     ),
     "the fifth after 365 days": ([many(0, 1, 2, 3)], [replace(FIFTH[0], day=365)], set()),
+    "long ago": (
+        [many(-20100, -20099, -20098, -20097)], [replace(FIFTH[0], day=-20090)], {("many-awards", 2, "5 over 4")},
+    ),
     "an award that makes later ones too many": (
         [many(10, 11, 12, 13)], [replace(FIFTH[0], day=1)], {("many-awards", 2, "5 over 4")},
     ),

@@ -82,9 +82,7 @@ class Ledger(Books):
 
     def __init__(self, path: Path, secrets: Secrets) -> None:
         super().__init__(path, secrets)
-        with self.change():
-            for table in screening.TABLES:
-                self._db.execute(f"CREATE TEMP TABLE {table}")
+        self.prepare(f"CREATE TEMP TABLE {table}" for table in screening.TABLES)
 
     def validate(
         self,

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -157,6 +157,15 @@ class Store:
                 raise trouble(error) from None
             finally:
                 self._owner = None
+
+    def prepare(self, statements: Iterable[str]) -> None:
+        """Run statements that only concern this connection: no other writer has to wait for them, or they for it."""
+        with self._changing:
+            try:
+                for statement in statements:
+                    self._writer.execute(statement)
+            except sqlite3.DatabaseError as error:
+                raise trouble(error) from None
 
     def commit(self) -> None:
         """The instant at which a change has happened."""
