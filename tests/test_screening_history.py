@@ -104,6 +104,11 @@ EXAMPLES: dict[str, tuple[list[list[Cert]], list[Cert], set[Told]]] = {
     "an award that makes later ones too many": (
         [many(10, 11, 12, 13)], [replace(FIFTH[0], day=1)], {("many-awards", 2, "5 over 4")},
     ),
+    "an award before and one after the others": (
+        [many(10, 11, 12, 13)],
+        [Cert(day=1, what=4, serial=5), Cert(day=14, what=5, serial=6)],
+        {("many-awards", 3, "6 over 4")},
+    ),
     "a person who had too many before, and now none": ([many(0, 1, 2, 3, 4)], [Cert(person=1, serial=9)], set()),
     "a level that rises too fast": (
         [[Cert(level=5)]], [Cert(level=3, day=9)], {("level-jump", 2, "2 levels in 9 days")},
