@@ -28,7 +28,7 @@ def bounds(size: int) -> Bounds:
     """What checking so many bytes may use: enough for any honest file of that size, and little for a small one."""
     seconds = 15 + 1.5 * size / MEGABYTE
     memory = min(5 << 29, (3 << 28) + 20 * size)
-    return Bounds(memory=memory, cpu=int(seconds), wall=5 * seconds)
+    return Bounds(memory=memory, cpu=int(seconds), wall=5 * seconds, answer=(1 << 29) + 4 * size)
 
 
 def check(

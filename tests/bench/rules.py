@@ -1,8 +1,14 @@
-"""The rules alone: 100,000 rows that are in memory already, beside pandera on pandas with checks of the same kind."""
+"""The rules alone: 100,000 rows that are in memory already, beside pandera on pandas with checks of the same kind.
+
+And what the ledger adds: comparing with what was reported, screening, entering.
+"""
 
 from __future__ import annotations
 
+import io
+import tempfile
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from tests.bench import data
@@ -19,6 +25,31 @@ def run(count: int) -> None:
     schema = _schema()
     for wrong in (WRONG, 0.0):
         _compare(count, schema, wrong)
+    title("compare with the history, screen and enter in the ledger")
+    for rows in (200, ROWS):
+        _ledger(count, rows)
+
+
+def _ledger(count: int, rows: int) -> None:
+    """Batches one after the other, so that all but the first have a history."""
+    from tests.support.awards import History
+
+    with tempfile.TemporaryDirectory() as folder:
+        past, made = History(Path(folder)), iter(range(count + 1))
+        indexes = [_index(Path(folder), rows, number * rows) for number in range(count + 1)]
+        cost = rounds(count, {"ledger": lambda: here(lambda: past.enter_index(indexes[next(made)]))})["ledger"]
+        past.ledger.close()
+    line(
+        f"{rows:,} rows", f"{cost.wall * 1000:.1f} ms, {cost.cpu * 1000:.1f} ms CPU", f"{rows / cost.wall:,.0f} rows/s"
+    )
+
+
+def _index(folder: Path, rows: int, start: int) -> bytearray:
+    from exchanged.batch import Checks
+    from exchanged.checking import check
+
+    content = data.write_csv(folder / "a.csv", data.table(rows, start=start)).read_bytes()
+    return check([("a.csv", io.BytesIO(content))], Checks(date.today().isoformat()), index=True).index
 
 
 def _compare(count: int, schema: Any, wrong: float) -> None:

@@ -131,15 +131,18 @@ class History:
 
     def enter(self, certs: Sequence[Cert], *, corrects: bool = False) -> tuple[Record, Comparison]:
         """Compare a batch and enter it, whatever was found."""
+        return self.enter_index(checked(certs, index=True, **self.over).index, corrects=corrects)
+
+    def enter_index(self, index: bytearray, *, corrects: bool = False) -> tuple[Record, Comparison]:
+        """The same for a batch that has been checked."""
         batch, told = self.claim(), []
 
         def judge(found: Comparison) -> dict[str, Any]:
             told.append(found)
-            return {"rows": len(certs)}
+            return {"rows": 1}
 
-        given = checks(limit=0, **self.over)
-        index = checked(certs, index=True, **self.over).index
-        self.ledger.validate(batch, entries(index, self.secrets.pseudonym), question(given, corrects), judge)
+        asked = question(checks(**self.over), corrects)
+        self.ledger.validate(batch, entries(index, self.secrets.pseudonym), asked, judge)
         return self.batch(batch.id), told[0]
 
     def undo(self, batch: Record) -> None:
