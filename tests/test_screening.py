@@ -39,10 +39,11 @@ MANY_AWARDS: dict[str, tuple[list[Cert], set[Told]]] = {
     "a day later": (awards(0, 10, 20, 30, 365), set()),
     "a window that begins late": (awards(0, 300, 310, 320, 660, 664), {(MANY, 7, "5 over 4")}),
     "two people": (awards(0, 1, 2, 3) + [replace(one, person=1, body=1) for one in awards(0, 1, 2, 3)], set()),
-    "one of them by another kind of ID": (
+    "one whose kind of ID is wrong": (
         [*awards(0, 1, 2, 3), Cert(day=4, serial=5, what=4, wrong="证件类型")],
         set(),
     ),
+    "one number of two kinds of ID": ([*awards(0, 1, 2, 3), Cert(day=4, serial=5, what=4, kind="299")], set()),
     "one without a date": ([*awards(0, 1, 2, 3), Cert(day=4, serial=5, what=4, wrong="发证日期")], set()),
     "one number twice is one certificate": ([*awards(0, 1, 2, 3), Cert(day=4, serial=1, what=0, centre=1)], set()),
 }
@@ -146,6 +147,7 @@ def test_what_stands_out_is_told_where_it_stands(
 some = st.builds(
     Cert,
     person=st.integers(0, 2),
+    kind=st.sampled_from(("201", "201", "299")),
     day=st.sampled_from((-1, 0, 1, 2, 180, 363, 364, 365, 366, 729)),
     level=st.integers(1, 5),
     what=st.integers(0, 3),

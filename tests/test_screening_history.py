@@ -28,6 +28,7 @@ class Step:
 some = st.builds(
     Cert,
     person=st.integers(0, 2),
+    kind=st.sampled_from(("201", "201", "299")),
     day=st.sampled_from((0, 1, 2, 180, 363, 364, 365, 366, 729)),
     level=st.integers(1, 5),
     what=st.integers(0, 3),
@@ -98,6 +99,7 @@ EXAMPLES: dict[str, tuple[list[list[Cert]], list[Cert], set[Told]]] = {
         [[one] for one in many(0, 1, 2, 3)], FIFTH, {("many-awards", 2, "5 over 4")},
     ),
     "the fifth after 365 days": ([many(0, 1, 2, 3)], [replace(FIFTH[0], day=365)], set()),
+    "a fifth under another kind of ID": ([many(0, 1, 2, 3)], [replace(FIFTH[0], kind="299")], set()),
     "long ago": (
         [many(-20100, -20099, -20098, -20097)], [replace(FIFTH[0], day=-20090)], {("many-awards", 2, "5 over 4")},
     ),

@@ -131,7 +131,7 @@ near AS MATERIALIZED (
         {_USED.format(which="> edge.serial ORDER BY s.serial")} AS higher FROM edge),
 gap AS (
     SELECT record, 'before' AS side, serial - max(ifnull(below, 0), ifnull(lower, 0)) - 1 AS missing FROM near
-    WHERE marks & {Mark.FIRST.value} AND ifnull(below, lower) IS NOT NULL AND ifnull(lower, 0) < serial
+    WHERE marks & {Mark.FIRST.value} AND ifnull(below, lower) IS NOT NULL
     UNION ALL
     SELECT record, 'after', higher - serial - 1 FROM near
     WHERE marks & {Mark.LAST.value} AND lower IS NULL AND higher <= ifnull(above, higher))

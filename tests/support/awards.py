@@ -35,6 +35,7 @@ class Cert:
     centre: int = 0
     body: int = 0
     serial: int = 1
+    kind: str = "201"
     wrong: str | None = None
 
     @property
@@ -53,6 +54,7 @@ class Cert:
             出生日期="1980-05-05",
             发证日期=self.issued.isoformat(),
             证书编号=self.number,
+            证件类型=self.kind,
             证件号码=resident_id("1980-05-05", 2 * (self.person % 499), REGIONS[self.person // 499]),
             职业资格=qualification,
             职业方向=direction,
@@ -67,7 +69,7 @@ class Cert:
         return Award(
             record,
             None if wrong == "证书编号" or not self.serial else self.number,
-            None if wrong in ("证件号码", "证件类型") else str(self.person),
+            None if wrong in ("证件号码", "证件类型") else f"{self.kind} {self.person}",
             None if wrong == "发证日期" else self.issued,
             None if wrong == "职业资格" else QUALIFICATIONS[self.what][0],
             None if wrong == "技能等级" else self.level,
