@@ -54,6 +54,10 @@ class Words:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def known(self, meaning: Meaning) -> int | None:
+        """The code of a value that has occurred, by what it means."""
+        return self._known.get(meaning)
+
     def code(self, raw: str) -> int:
         """The code of a cell's text."""
         code = self._code_of.get(raw)
@@ -141,7 +145,7 @@ class Part:
     """Consecutive records of one file, normalised.
 
     A column that the file does not have is in neither mapping. `numbers` are row numbers as the spreadsheet program
-    shows them, `sums` those of total and note rows, which are no records.
+    shows them, `sums` those of total and note rows and `headers` those that repeat the header, which are no records.
     """
 
     file: int
@@ -149,6 +153,7 @@ class Part:
     codes: Mapping[str, Codes]
     texts: Mapping[str, Texts]
     sums: Codes
+    headers: Codes
 
     def __len__(self) -> int:
         return len(self.numbers)

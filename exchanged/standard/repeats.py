@@ -66,8 +66,7 @@ class Repeats:
         rows = at[_repeated(people)]
         if len(rows):
             person = _groups(self._table.texts("id_number", rows))
-            self._conflicts(rows, person)
-            self._awards(rows, person, twice)
+            self._awards(rows, person, np.append(twice, self._conflicts(rows, person)))
 
     def _ok(self, key: str, rows: Rows | None = None) -> Bits:
         whole = np.concatenate([seen.ok[key] for seen in self._seen])
@@ -91,8 +90,9 @@ class Repeats:
             return _groups(self._table.texts(key, rows))
         return self._table.codes(key, rows).astype(np.int64)
 
-    def _conflicts(self, rows: Rows, person: Groups) -> None:
-        """Note rows whose name, birth date or gender is not that of the person's first row which has it right."""
+    def _conflicts(self, rows: Rows, person: Groups) -> Rows:
+        """Note rows whose name, birth date or gender is not that of the person's first row which has it right; gives
+        them, since whose awards they are is not known."""
         noted = np.zeros(len(rows), np.bool_)
         for key in ("name", "birth_date", "gender"):
             kept = np.flatnonzero(self._ok(key, rows))
@@ -103,6 +103,7 @@ class Repeats:
             at = kept[differs]
             noted[at] = True
             self._point("id-conflict", "id_number", rows[at], rows[kept[first[differs]]], {"field": BY_KEY[key].name})
+        return rows[noted]
 
     def _awards(self, rows: Rows, person: Groups, twice: Rows) -> None:
         fields = ("qualification", "direction", "level")

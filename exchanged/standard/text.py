@@ -58,7 +58,11 @@ _LATIN = re.compile(
     "[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0300-\u036f\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a]"
 )
 _QUOTED = re.compile('="([^"]*)"')
-_SCIENTIFIC = re.compile(r"[+-]?[0-9](?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}")
+_WAS_NUMBER = re.compile(r"[+-]?[0-9](?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}|[0-9]{13,}\.0+")
+_ERROR = re.compile(
+    r"#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|BUSY!|GETTING_DATA)"
+    r"|Err:[0-9]{3}"
+)
 _PLAIN = re.compile("[!-~]*")
 
 
@@ -130,6 +134,11 @@ def runs_as_formula(text: str) -> bool:
     return text[:1] in {"=", "+", "-", "@", "\t"} and text != ""
 
 
-def scientific(text: str) -> bool:
-    """Is this a number in scientific notation (3.6E+17), the trace of a long number that was stored as a number?"""
-    return _SCIENTIFIC.fullmatch(text) is not None
+def was_number(text: str) -> bool:
+    """Is this the trace of a long number that was stored as a number: 3.6E+17, 1864010000200001.0?"""
+    return _WAS_NUMBER.fullmatch(text) is not None
+
+
+def is_error(text: str) -> bool:
+    """Is this what a spreadsheet program shows for an error (#N/A, #REF!, Err:502), as it stands in a CSV?"""
+    return text[:1] in {"#", "E"} and _ERROR.fullmatch(text) is not None
