@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from exchanged.checking import check, table
+from exchanged.messages import rule_text
 from exchanged.standard.rules import RULES
 from tests.support.cases import file_of, limits_of, load, rows_of
 from tests.support.checks import Spot, checks, sheet, spots
 
-CELLS, ROWS, FILES, SPELLINGS = map(load, ("cells.yaml", "rows.yaml", "files.yaml", "spellings.yaml"))
+CELLS, ROWS, FILES = map(load, ("cells.yaml", "rows.yaml", "files.yaml"))
+SPELLINGS, SENTENCES = map(load, ("spellings.yaml", "sentences.yaml"))
 BASE: dict[str, str] = CELLS.pop("base")
 
 
@@ -101,3 +103,11 @@ def test_every_spelling_is_sent_as_one_value(field: str, value: str, written: st
     assert spots(check([sheet(rows)], checks(severity=off))) == []
     sent = b"".join(table([sheet(rows)], checks())).decode()
     assert next(iter(csv.DictReader(io.StringIO(sent))))[field] == value
+
+
+@pytest.mark.parametrize("case", SENTENCES, ids=range(len(SENTENCES)))
+def test_what_a_clerk_reads_says_how_to_put_it_right(case: Mapping[str, str]) -> None:
+    changes = {name: value for name, value in case.items() if name in BASE}
+    (finding,) = check([sheet([BASE | changes])], checks()).findings
+    for language in ("zh", "en"):
+        assert rule_text(finding.rule, finding.column, finding.facts, language) == case[language]
