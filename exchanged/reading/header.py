@@ -27,6 +27,7 @@ _NOTE = re.compile(
 _STARS = frozenset("*∗⁎✱✲★☆※﹡")
 _KNOWN_BY = frozenset({"name", "certificate_number", "id_number"})
 _SERIAL = frozenset({"序号", "顺序号", "行号", "NO.", "NO", "#"})
+_LONGEST = 1000  # characters of a header with all its notes
 _LIKE = 0.6  # share of the characters that a header has in common with a name for which it may stand
 _TRADITIONAL = str.maketrans("別證發書編號類碼職業資級機關鑒鑑機構", "别证发书编号类码职业资级机关鉴鉴机构")
 
@@ -80,7 +81,7 @@ def title(field: str) -> str:
 
 def plain(text: str) -> str:
     """A header as it is compared: NFKC, without white space, invisible characters, asterisks and notes in brackets."""
-    if text in names()[0]:
+    if text in names()[0] or len(text) > _LONGEST:
         return text
     text = unicodedata.normalize("NFKC", text)
     text = "".join(c for c in text if not (c.isspace() or c in _STARS or unicodedata.category(c) in ("Cf", "Cc")))

@@ -116,7 +116,7 @@ def _free(raw: str) -> Meaning:
 
 def _stroke(cleaned: str) -> str:
     """A placeholder as it is compared: full width as half width, one dash for any dash, —— for —."""
-    plain = text.halfwidth(unicodedata.normalize("NFKC", cleaned))
+    plain = text.halfwidth(unicodedata.normalize("NFKC", cleaned[: text.LONG]))
     return plain[0] if plain and not plain[0].isalnum() and set(plain) == {plain[0]} else plain
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from datetime import date, timedelta
 from enum import Enum
 
-from exchanged.standard.text import BREAKS, WHITE, ZERO_WIDTH, strip_text_guard
+from exchanged.standard.text import BREAKS, LONG, WHITE, ZERO_WIDTH, strip_text_guard
 
 
 class DateProblem(Enum):
@@ -55,6 +55,8 @@ def parse(text: str, epoch_1904: bool = False) -> str | DateProblem:
     iso = _ISO.fullmatch(text)
     if iso:
         return _iso(int(iso[1]), int(iso[2]), int(iso[3]))
+    if len(text) > LONG:
+        return DateProblem.BAD
     plain = unicodedata.normalize("NFKC", strip_text_guard(text)).translate(_FOLD).strip()
     plain = _ZERO_TIME.sub("", _AROUND.sub(r"\1", plain))
     found = _PARTED.fullmatch(plain)

@@ -10,6 +10,9 @@ import unicodedata
 
 from exchanged.standard.tables import rows
 
+LONG = 300
+"""Characters from which on a text is no value of any field, however it is cleaned: such a one costs no closer look."""
+
 SEPARATOR = "\u00b7"
 """The only separator of the parts of a name (GB 18030 A1A4)."""
 
@@ -70,7 +73,8 @@ def clean(text: str) -> str:
     """A value of any field but 姓名: NFC, white space single and not outer, nothing of zero width, no line breaks."""
     if _PLAIN.fullmatch(text):
         return text
-    return unicodedata.normalize("NFC", _single_spaced(text.translate(_WHITE_TABLE)))
+    cleaned = _single_spaced(text.translate(_WHITE_TABLE))
+    return cleaned if len(cleaned) > LONG else unicodedata.normalize("NFC", cleaned)
 
 
 def clean_name(text: str) -> str:
