@@ -51,7 +51,7 @@ class Archive:
             raise too_large("unpacked", self.limit)
         if any(info.flag_bits & 0x41 for info in infos):
             raise Trouble("file-encrypted")
-        if _overlap(infos):
+        if any(info.header_offset < 0 for info in infos) or _overlap(infos):
             raise damaged("entry")
         self.infos = {_name(info.filename): info for info in infos}
         if len(self.infos) != len(infos):

@@ -16,7 +16,6 @@ _BOF, _EOF, _FILEPASS, _DATEMODE, _BOUNDSHEET = 0x0809, 0x000A, 0x002F, 0x0022, 
 _FORMULA, _BOOLERR, _STRINGS, _SHARED = 0x0006, 0x0205, 0x00FC, 0x00FD
 _CELLS = frozenset({_FORMULA, _BOOLERR, 0x00FD, 0x027E, 0x00BD, 0x0203, 0x0204, 0x00D6})
 _RECORD = struct.Struct("<HH")
-_EXTENT = struct.Struct("<LLHH")
 _DIMENSIONS, _CELL = 0x0200, 6  # the record, and bytes that every cell has
 _BIFF8, _SHEETS = 0x0600, 255
 AREA = 10_000_000  # cells, empty ones too, from A1 to the last row and column: room is made for all of them
@@ -26,13 +25,13 @@ AREA = 10_000_000  # cells, empty ones too, from A1 to the last row and column: 
 class Facts:
     """Names of the worksheets in order, each one's error cells (row, column; 0-based), and the calendar.
 
-    `extents`: where in the stream the sheets say how large they are, which need not be true.
+    `extents`: where in the stream, and in how many bytes, the sheets say how large they are, which need not be true.
     """
 
     epoch_1904: bool = False
     sheets: list[str] = field(default_factory=list)
     errors: list[set[tuple[int, int]]] = field(default_factory=list)
-    extents: list[int] = field(default_factory=list)
+    extents: list[tuple[int, int]] = field(default_factory=list)
 
 
 def stream(source: BinaryIO) -> bytes:
@@ -88,8 +87,8 @@ def look(records: bytes, limits: Limits) -> Facts:
 def honest(records: bytes, facts: Facts) -> bytes:
     """The records without what the sheets say of their extent: calamine makes room for as much as they say."""
     changed = bytearray(records)
-    for at in facts.extents:
-        changed[at : at + _EXTENT.size] = bytes(_EXTENT.size)
+    for at, size in facts.extents:
+        changed[at : at + size] = bytes(size)
     return bytes(changed)
 
 
@@ -110,13 +109,15 @@ def _walk(records: bytes, at: int) -> Iterator[tuple[int, int, int]]:
     raise damaged("truncated")
 
 
-def _errors(records: bytes, start: int, limits: Limits, extents: list[int], strings: int) -> set[tuple[int, int]]:
+def _errors(
+    records: bytes, start: int, limits: Limits, extents: list[tuple[int, int]], strings: int
+) -> set[tuple[int, int]]:
     errors: set[tuple[int, int]] = set()
     depth = last_row = last_column = 0
     for code, at, size in _walk(records, start):
         depth += (code == _BOF) - (code == _EOF)
-        if code == _DIMENSIONS and size >= _EXTENT.size:
-            extents.append(at)
+        if code == _DIMENSIONS:
+            extents.append((at, size))
         if code not in _CELLS or depth != 1 or size < _CELL:
             continue
         row, column = _RECORD.unpack_from(records, at)
