@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exchanged.batch import Cells, Chunk, Kind
+from exchanged.reading import header
 from exchanged.standard import arrow, codes, dates, identity, notes, text
 from exchanged.standard.arrow import (
     Bits,
@@ -39,6 +40,8 @@ NONE = "无"
 ERROR = Meaning("", "formula-error")
 _CODE_FIELDS = frozenset(codes.CODES)
 _HEADER_AGAIN = 3  # fields that say their own name: the header once more, as on every page of a printed list
+_TOLD = _CODE_FIELDS | {*DATES}  # of which a name is no value
+_NOTHING = frozenset({"bad-code", "bad-date"})
 _WORDED = frozenset({*TEXTS, ""})  # where a label with a colon is no code
 
 
@@ -47,6 +50,7 @@ class Normaliser:
 
     def __init__(self, direction_placeholders: Sequence[str] = ()) -> None:
         self._placeholders = frozenset(_stroke(text.clean(each)) for each in direction_placeholders)
+        self._own: dict[str, tuple[int, list[int]]] = {}
         self._dates = {key: DateWords(_date) for key in DATES}
         self.words: Mapping[str, Words] = self._dates | {
             key: Words(self._meaning(key)) for key in CODED if key not in DATES
@@ -72,15 +76,22 @@ class Normaliser:
         return _records(part, chunk, self._headers(part))
 
     def _headers(self, part: Part) -> Bits:
-        """Which rows repeat the header."""
+        """Which rows repeat the header, with or without its notes."""
         own = np.zeros(len(part), np.uint8)
-        for key, column in part.codes.items():
-            for rule in (None, "bad-code", "bad-date"):
-                code = self.words[key].known(Meaning(BY_KEY[key].name, rule))
-                if code is not None:
-                    own += column == code
+        for key in _TOLD & part.codes.keys():
+            if named := self._named(key):
+                own += np.isin(part.codes[key], named)
         again: Bits = own >= _HEADER_AGAIN
         return again
+
+    def _named(self, key: str) -> list[int]:
+        """The codes of cells that say the name of their own column."""
+        words, (looked, named) = self.words[key], self._own.get(key, (0, []))
+        for code in range(looked, len(words)):
+            if words.rules[code] in _NOTHING and header.plain(words.texts[code]) == BY_KEY[key].name:
+                named.append(code)
+        self._own[key] = len(words), named
+        return named
 
     def _coded(self, key: str, cells: Cells) -> Codes:
         out = self.words[key].encode(filled(cells.text))

@@ -54,10 +54,6 @@ class Words:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def known(self, meaning: Meaning) -> int | None:
-        """The code of a value that has occurred, by what it means."""
-        return self._known.get(meaning)
-
     def code(self, raw: str) -> int:
         """The code of a cell's text."""
         code = self._code_of.get(raw)
