@@ -81,7 +81,7 @@ def title(field: str) -> str:
 
 def plain(text: str) -> str:
     """A header as it is compared: NFKC, without white space, invisible characters, asterisks and notes in brackets."""
-    if text in names()[0] or len(text) > _LONGEST:
+    if text in names()[0] or len(text := text.strip()) > _LONGEST:
         return text
     text = unicodedata.normalize("NFKC", text)
     text = "".join(c for c in text if not (c.isspace() or c in _STARS or unicodedata.category(c) in ("Cf", "Cc")))

@@ -55,7 +55,7 @@ def parse(text: str, epoch_1904: bool = False) -> str | DateProblem:
     iso = _ISO.fullmatch(text)
     if iso:
         return _iso(int(iso[1]), int(iso[2]), int(iso[3]))
-    if len(text) > LONG:
+    if len(text) > LONG and len(text := text.strip()) > LONG:
         return DateProblem.BAD
     plain = unicodedata.normalize("NFKC", strip_text_guard(text)).translate(_FOLD).strip()
     plain = _ZERO_TIME.sub("", _AROUND.sub(r"\1", plain))
