@@ -90,25 +90,23 @@ def scan(path: Path, settings: Settings | None = None, *, language: str = "zh") 
     return document.scan(path.name, found, [one for one in findings if one.severity != "off"], language)
 
 
-def standard() -> dict[str, Any]:
-    """The field standard, code lists, rules with their severity, and catalogue editions in force."""
-    from exchanged.standard import fields, rules, tables
-    from exchanged.standard.catalogue import Catalogue
+def standard(settings: Settings | None = None) -> dict[str, Any]:
+    """The field standard, code lists, rules with their severity, and catalogue editions in force.
 
-    return {
-        "format": "exchanged-standard/1",
-        "fields": [
-            {"order": one.order, "name": one.name, "key": one.key, "max_length": one.max_length}
-            for one in fields.FIELDS
-        ],
-        "codes": list(tables.rows("codes")),
-        "rules": [
-            {"rule": one.name, "scope": one.scope, "severity": str(one.severity), "fields": list(one.fields),
-             "zh": one.zh, "en": one.en, "fixed": one.name in rules.FIXED}
-            for one in rules.RULES.values()
-        ],
-        "catalogues": Catalogue.load().editions(),
-    }  # fmt: skip
+    Gives `exchanged-standard/1`; with settings, as they change it.
+    """
+    from exchanged import config
+    from exchanged.standard import document
+    from exchanged.steps import today
+
+    day = today()
+    checks = config.checks(settings, day) if settings else Checks(today=day)
+    return document.standard(
+        day,
+        severity=checks.severity,
+        catalogues=[Path(path) for path in checks.catalogues],
+        placeholders=checks.direction_placeholders,
+    )
 
 
 def open_package(path: Path, out: Path, config_path: Path | None = None, signers: Sequence[str] = ()) -> dict[str, Any]:

@@ -176,6 +176,7 @@ class _Run:
     def add(self, part: Part) -> None:
         if self.validation.hits.active("total-row"):
             self.sums += [self._finding("total-row", int(row)) for row in part.sums]
+            self.sums += [self._finding("total-row", int(row), what="header") for row in part.headers]
         if not len(part):
             return
         scope = self.validation.part(part)
@@ -200,9 +201,9 @@ class _Run:
         self.usable &= severity is not Severity.ERROR
         self.file_findings.append(replace(finding, severity=severity))
 
-    def _finding(self, rule: str, row: int | None) -> Finding:
+    def _finding(self, rule: str, row: int | None, **facts: str) -> Finding:
         reading = self.readings[-1]
-        return Finding(rule, self.validation.hits.severity(rule), reading.file, reading.sheet, row)
+        return Finding(rule, self.validation.hits.severity(rule), reading.file, reading.sheet, row, facts=facts)
 
     def result(self) -> Checked:
         screening = self.validation.finish(screened=self.index is None)
@@ -241,7 +242,8 @@ class _Run:
         """What is wrong with the files, then with the rows in their order; as many as the limit allows."""
         limit, hits = self.checks.limit, self.validation.hits
         files = self.file_findings[: limit or None]
-        sums = self.sums if not limit else self.sums[: min(SAMPLE, limit - len(files))]
+        left = limit - len(files)
+        sums = self.sums if not limit else self.sums[: max(min(SAMPLE, left), left - sum(hits.counts().values()))]
         room = limit - len(files) - len(sums)
         chosen = [] if limit and room <= 0 else hits.chosen(room if limit else 0)
         sheets = [(reading.file, reading.sheet) for reading in self.readings]

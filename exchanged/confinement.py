@@ -76,7 +76,8 @@ def apply(limits: Mapping[str, Any], reads: Sequence[str], files: int, jobs: int
     _seccomp()
     _limit(resource.RLIMIT_FSIZE, limits["written"])
     _limit(resource.RLIMIT_NOFILE, max(files, FILES) + 32)
-    _limit(resource.RLIMIT_CPU, jobs * limits["cpu"], slack=1)
+    # the soft limit of `start_clock` must come first: its signal tells a busy child from one that was killed
+    _limit(resource.RLIMIT_CPU, jobs * limits["cpu"], slack=3)
     _limit(resource.RLIMIT_AS, _address_space() + limits["memory"])
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
 

@@ -146,7 +146,7 @@ def test_a_qualification_with_its_direction_in_brackets_is_proposed_apart() -> N
 
 def test_a_direction_the_catalogue_does_not_list_is_not_repeated_in_the_proposal() -> None:
     finding = run([row(职业资格="社会体育指导员（太极）")]).findings[0]
-    assert dict(finding.facts) == {"qualification": "社会体育指导员"}
+    assert dict(finding.facts) == {"qualification": "社会体育指导员", "rest": "direction"}
 
 
 def test_facts_say_how_to_put_it_right() -> None:

@@ -22,7 +22,7 @@ def test_no_alias_is_a_standard_name_and_each_is_written_as_it_is_compared() -> 
     standard, alias = header.names()
     assert not standard.keys() & alias.keys()
     assert all(header.plain(name) == name for name in (*standard, *alias))
-    assert set(alias.values()) <= set(standard.values())
+    assert {field for meant in alias.values() for field in meant} <= set(standard.values())
 
 
 WRITTEN = (
@@ -34,6 +34,7 @@ WRITTEN = (
     "\ufeff姓\n名",
     "姓名\u200b",
     "姓名[40]",
+    "姓名" + " " * 2000,
 )
 
 
@@ -63,11 +64,56 @@ def test_an_alias_beside_the_standard_name_is_a_column_nobody_knows() -> None:
     assert [(f.rule, f.column, dict(f.facts)) for f in got.findings] == [("column-unknown", None, {"position": "M"})]
 
 
-def test_a_column_may_mean_two_fields_and_is_not_guessed() -> None:
-    names = ["职业工种" if name == "职业资格" else name for name in HEADERS]
-    got = read_with(names)
-    assert got.rules == ["column-unknown", "column-missing"]
-    assert "candidate" not in got.findings[1].facts
+def replaced(**by: str) -> list[str]:
+    return [by.get(name, name) for name in HEADERS]
+
+
+@pytest.mark.parametrize("field", ["职业资格", "职业方向"])
+def test_a_name_for_two_fields_is_a_candidate_for_the_one_that_is_missing(field: str) -> None:
+    found = read_with(replaced(**{field: "职业工种"})).findings
+    assert [(f.rule, f.column, f.facts.get("candidate")) for f in found] == [("column-missing", field, "职业工种")]
+
+
+def test_a_name_for_two_missing_fields_is_not_guessed() -> None:
+    found = read_with(replaced(职业资格="职业工种", 职业方向="备注")).findings
+    assert [(f.rule, f.column) for f in found] == [
+        ("column-unknown", None),
+        ("column-unknown", None),
+        ("column-missing", "职业资格"),
+        ("column-missing", "职业方向"),
+    ]
+    assert not any("candidate" in f.facts for f in found)
+
+
+LIKE = [
+    ("姓名", "姓名："),
+    ("姓名", "1、姓名"),
+    ("姓名", "姓名（必填"),
+    ("证书编号", "編号"),
+    ("证书编号", "證書編號"),
+    ("证书编号", "证书编号码"),
+    ("性别", "性別"),
+    ("性别", "性别代码"),
+    ("鉴定中心", "鉴定中心名称"),
+    ("发证机关", "发证机关（印）全称"),
+    ("技能等级", "技能等級"),
+]
+
+
+@pytest.mark.parametrize(("field", "written"), LIKE)
+def test_a_resembling_header_is_one_finding_that_names_its_column_and_not_its_text(field: str, written: str) -> None:
+    found = read_with(replaced(**{field: written})).findings
+    place = header.letters(HEADERS.index(field))
+    assert [(f.rule, f.column, dict(f.facts)) for f in found] == [("column-missing", field, {"position": place})]
+
+
+@pytest.mark.parametrize(
+    "written", ["电话", "备注", "工作单位", "考试日期", "证件有效期", "籍贯", "学历", "类", "x" * 500]
+)
+@pytest.mark.parametrize("field", ["姓名", "证件类型", "发证日期"])
+def test_a_header_that_resembles_no_missing_field_is_two_findings(field: str, written: str) -> None:
+    found = read_with(replaced(**{field: written})).findings
+    assert [(f.rule, f.column) for f in found] == [("column-unknown", None), ("column-missing", field)]
 
 
 def test_a_strange_header_is_named_by_its_letter_never_by_its_text() -> None:
@@ -82,7 +128,7 @@ def test_the_same_field_twice_is_found_and_the_first_is_read() -> None:
     assert got.texts["name"] == ["测试1"]
 
 
-@pytest.mark.parametrize("serial", ["序号", "No.", "NO", "#", "№", "序 号"])
+@pytest.mark.parametrize("serial", ["序号", "No.", "NO", "#", "№", "序 号", "顺序号", "行号"])
 def test_running_numbers_are_left_out_without_a_finding(serial: str) -> None:
     got = take(csv_bytes([[serial, *HEADERS], ["1", *row(1)]]), "a.csv")
     assert (got.findings, got.texts[""]) == ((), ["1"])

@@ -135,6 +135,7 @@ def test_jobs_of_several_threads_run_side_by_side(box: Sandbox) -> None:
     ("name", "limits", "reason", "cause"),
     [
         ("eat", Bounds(memory=256 << 20, cpu=20, wall=20), "memory", 0),
+        ("be busy", Bounds(memory=256 << 20, cpu=1, wall=20), "time", signal.SIGXCPU),
         ("spin", Bounds(memory=256 << 20, cpu=1, wall=20), "time", signal.SIGKILL),
         ("sleep", Bounds(memory=256 << 20, cpu=20, wall=0.3), "time", signal.SIGALRM),
         ("abort", SMALL, "memory", signal.SIGABRT),

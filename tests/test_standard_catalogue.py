@@ -97,43 +97,56 @@ def test_directions_are_those_the_catalogue_lists() -> None:
     assert CATALOGUE.directions("没有的", "2018-05-11") == frozenset()
 
 
+COACH = "社会体育指导员"
+
+
 @pytest.mark.parametrize(
-    ("written", "apart"),
+    ("written", "facts"),
     [
-        ("社会体育指导员（游泳）", ("社会体育指导员", "游泳")),
-        ("社会体育指导员(滑雪)", ("社会体育指导员", "滑雪")),
-        ("社会体育指导员（健身）", ("社会体育指导员", "")),
-        ("焊工（电焊工）", ("焊工", "")),
-        ("社会体育指导员", None),
-        ("（粮油）仓储管理员", None),
-        ("中国委托公证人资格（香港、澳门）", None),
-        ("没有的（游泳）", None),
-        ("（游泳）", None),
-        ("社会体育指导员（）", None),
+        ("社会体育指导员（游泳）", {"qualification": COACH, "direction": "游泳"}),
+        ("社会体育指导员(滑雪)", {"qualification": COACH, "direction": "滑雪"}),
+        ("社会体育指导员 （游泳）", {"qualification": COACH, "direction": "游泳"}),
+        ("社会体育指导员（游泳）五级", {"qualification": COACH, "direction": "游泳"}),
+        ("社会体育指导员【攀岩】", {"qualification": COACH, "direction": "攀岩"}),
+        ("社会体育指导员-潜水", {"qualification": COACH, "direction": "潜水"}),
+        ("社会体育指导员（健身）", {"qualification": COACH, "rest": "direction"}),
+        ("社会体育指导员（五级）", {"qualification": COACH, "rest": "level"}),
+        ("焊工（电焊工）", {"qualification": "焊工", "rest": "direction"}),
+        ("（粮油）仓储管理员（中级工）", {"qualification": "（粮油）仓储管理员", "rest": "level"}),
+        ("没有的（游泳）", {}),
+        ("（游泳）", {}),
     ],
 )
-def test_a_direction_in_brackets_is_proposed_apart_in_words_of_the_catalogue(
-    written: str, apart: tuple[str, str] | None
+def test_a_direction_behind_a_name_is_proposed_apart_in_words_of_the_catalogue(
+    written: str, facts: dict[str, str]
 ) -> None:
-    assert CATALOGUE.split(written) == apart
+    assert CATALOGUE.proposal(written, "2019-01-01") == facts
+
+
+def test_what_was_not_in_force_is_not_proposed() -> None:
+    assert CATALOGUE.proposal("茶艺师（评茶）", "2019-01-01") == {"qualification": "茶艺师", "rest": "direction"}
+    assert CATALOGUE.proposal("茶艺师（评茶）", "2021-01-01") == {}
+    assert CATALOGUE.proposal("社会体育指导员（游泳）", "2016-01-01") == {}
 
 
 @pytest.mark.parametrize(
-    ("written", "issued", "proposed"),
+    ("written", "issued", "facts"),
     [
-        ("(粮油)仓储管理员", "2019-01-01", "（粮油）仓储管理员"),
-        ("保 安 员", "2024-01-01", "保安员"),
-        ("安检员", "2024-01-01", "民航安全检查员"),
-        ("安检员", "2016-01-01", None),
-        ("专利代理人", "2024-01-01", "专利代理师"),
-        ("物业管理服务人员", "2019-01-01", "中央空调系统运行操作员"),
-        ("健身和娱乐场所服务人员", "2019-01-01", None),
-        ("电工", "2024-01-01", None),
-        ("没有的", "2019-01-01", None),
+        ("(粮油)仓储管理员", "2019-01-01", {"candidate": "（粮油）仓储管理员"}),
+        ("保 安 员", "2024-01-01", {"candidate": "保安员"}),
+        ("安检员", "2024-01-01", {"candidate": "民航安全检查员"}),
+        ("安检员", "2016-01-01", {}),
+        ("专利代理人", "2024-01-01", {"candidate": "专利代理师"}),
+        ("物业管理服务人员", "2019-01-01", {"candidate": "中央空调系统运行操作员"}),
+        ("健身和娱乐场所服务人员", "2019-01-01", {"among": "游泳救生员，社会体育指导员"}),
+        ("电工", "2024-01-01", {"left": "2020-12-31"}),
+        ("茶艺师", "2021-01-01", {"left": "2020-12-31"}),
+        ("民航安全检查员", "2019-01-01", {"start": "2021-11-23"}),
+        ("没有的", "2019-01-01", {}),
     ],
 )
-def test_one_right_name_is_proposed_or_none(written: str, issued: str, proposed: str | None) -> None:
-    assert CATALOGUE.proposal(written, issued) == proposed
+def test_what_to_write_instead_is_proposed_where_it_is_known(written: str, issued: str, facts: dict[str, str]) -> None:
+    assert CATALOGUE.proposal(written, issued) == facts
 
 
 def edition_file(folder: Path, text: str, encoding: str = "utf-8") -> str:

@@ -70,16 +70,18 @@ def explain(arguments: Arguments) -> int:
     if page is None:
         raise Usage("cli.unknown_code", code=_shown(arguments.code), nearest=_nearest(arguments.code))
     rule = rules.RULES.get(arguments.code)
-    answer(arguments, {"code": arguments.code, "page": page, "rule": rule}, explain_page)
+    settings = _settings_if_any(arguments) if rule else None
+    severity = rules.severity(rule.name, settings.standard.severity if settings else None) if rule else None
+    answer(arguments, {"code": arguments.code, "page": page, "rule": rule, "severity": severity}, explain_page)
     return status.OK
 
 
 def standard(arguments: Arguments) -> int:
-    """The field standard, code lists, rules and catalogue editions."""
+    """The field standard, code lists, rules and catalogue editions, as the configuration changes them."""
     from exchanged import api
     from exchanged.views.system import standard_page
 
-    answer(arguments, api.standard(), standard_page)
+    answer(arguments, api.standard(_settings_if_any(arguments)), standard_page)
     return status.OK
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import BinaryIO, cast
 from xml.parsers import expat
 
@@ -50,6 +51,8 @@ class Archive:
             raise too_large("unpacked", self.limit)
         if any(info.flag_bits & 0x41 for info in infos):
             raise Trouble("file-encrypted")
+        if any(info.header_offset < 0 for info in infos) or _overlap(infos):
+            raise damaged("entry")
         self.infos = {_name(info.filename): info for info in infos}
         if len(self.infos) != len(infos):
             raise damaged("duplicate-members")
@@ -182,6 +185,14 @@ def is_utf8(head: bytes) -> bool:
 def local(tag: str) -> str:
     """An element's name without its prefix."""
     return tag.rpartition(":")[2]
+
+
+def _overlap(infos: Sequence[zipfile.ZipInfo]) -> bool:
+    """Do two entries share bytes of the file? No program writes that; a small file can say a great deal that way."""
+    ordered = sorted(infos, key=lambda info: info.header_offset)
+    return any(
+        one.header_offset + _LOCAL.size + one.compress_size > other.header_offset for one, other in pairwise(ordered)
+    )
 
 
 def _name(name: str) -> str:

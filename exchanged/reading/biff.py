@@ -7,37 +7,50 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+import numpy as np
+
 from exchanged.batch import Limits
 from exchanged.reading.trouble import Trouble, damaged, too_large
 
 _BOF, _EOF, _FILEPASS, _DATEMODE, _BOUNDSHEET = 0x0809, 0x000A, 0x002F, 0x0022, 0x0085
-_FORMULA, _BOOLERR = 0x0006, 0x0205
+_FORMULA, _BOOLERR, _STRINGS, _SHARED = 0x0006, 0x0205, 0x00FC, 0x00FD
 _CELLS = frozenset({_FORMULA, _BOOLERR, 0x00FD, 0x027E, 0x00BD, 0x0203, 0x0204, 0x00D6})
 _RECORD = struct.Struct("<HH")
+_DIMENSIONS, _CELL = 0x0200, 6  # the record, and bytes that every cell has
 _BIFF8, _SHEETS = 0x0600, 255
+AREA = 10_000_000  # cells, empty ones too, from A1 to the last row and column: room is made for all of them
 
 
 @dataclass(slots=True)
 class Facts:
-    """Names of the worksheets in order, each one's error cells (row, column; 0-based), and the calendar."""
+    """Names of the worksheets in order, each one's error cells (row, column; 0-based), and the calendar.
+
+    `extents`: where in the stream, and in how many bytes, the sheets say how large they are, which need not be true.
+    """
 
     epoch_1904: bool = False
     sheets: list[str] = field(default_factory=list)
     errors: list[set[tuple[int, int]]] = field(default_factory=list)
+    extents: list[tuple[int, int]] = field(default_factory=list)
 
 
 def stream(source: BinaryIO) -> bytes:
     """The workbook's records; raises file-unreadable for Excel 95 and older, which nobody reads without guessing."""
     import olefile
 
+    whole = source.seek(0, 2)
     source.seek(0)
     if not source.read(2) == b"\xd0\xcf":
         raise damaged("old-xls", hint="save-as-xlsx")
     source.seek(0)
     try:
         with olefile.OleFileIO(source) as container:
+            follows = np.array(container.fat)
+            if (follows[follows < olefile.MAXREGSECT] >= container.nb_sect).any():
+                return b""  # the end of the file is missing
             if container.exists("Workbook"):
-                return bytes(container.openstream("Workbook").read())
+                size = container.get_size("Workbook")
+                return bytes(container.openstream("Workbook").read()) if size <= whole else b""
             old = container.exists("Book")
     except Exception:
         # olefile raises many kinds on damage; its text may quote the file
@@ -49,6 +62,7 @@ def look(records: bytes, limits: Limits) -> Facts:
     """The facts of a workbook stream."""
     facts = Facts()
     starts: list[int] = []
+    strings = 0
     for code, at, size in _walk(records, 0):
         if code == _BOF and struct.unpack_from("<H", records, at)[0] != _BIFF8:
             raise damaged("old-xls", hint="save-as-xlsx")
@@ -56,14 +70,26 @@ def look(records: bytes, limits: Limits) -> Facts:
             raise Trouble("file-encrypted")
         if code == _DATEMODE:
             facts.epoch_1904 = records[at] == 1
+        elif code == _STRINGS and size >= 8:
+            strings = struct.unpack_from("<L", records, at + 4)[0]
         elif code == _BOUNDSHEET and records[at + 5] == 0:
             starts.append(struct.unpack_from("<L", records, at)[0])
             facts.sheets.append(_name(records[at + 6 : at + size]))
     if not starts or len(starts) > _SHEETS:
         raise damaged("sheets")
+    if len(set(starts)) != len(starts):
+        raise damaged("sheets")
     for start in starts:
-        facts.errors.append(_errors(records, start, limits))
+        facts.errors.append(_errors(records, start, limits, facts.extents, strings))
     return facts
+
+
+def honest(records: bytes, facts: Facts) -> bytes:
+    """The records without what the sheets say of their extent: calamine makes room for as much as they say."""
+    changed = bytearray(records)
+    for at, size in facts.extents:
+        changed[at : at + size] = bytes(size)
+    return bytes(changed)
 
 
 def _walk(records: bytes, at: int) -> Iterator[tuple[int, int, int]]:
@@ -83,20 +109,29 @@ def _walk(records: bytes, at: int) -> Iterator[tuple[int, int, int]]:
     raise damaged("truncated")
 
 
-def _errors(records: bytes, start: int, limits: Limits) -> set[tuple[int, int]]:
+def _errors(
+    records: bytes, start: int, limits: Limits, extents: list[tuple[int, int]], strings: int
+) -> set[tuple[int, int]]:
     errors: set[tuple[int, int]] = set()
-    depth = 0
-    for code, at, _size in _walk(records, start):
+    depth = last_row = last_column = 0
+    for code, at, size in _walk(records, start):
         depth += (code == _BOF) - (code == _EOF)
-        if code not in _CELLS or depth != 1:
+        if code == _DIMENSIONS:
+            extents.append((at, size))
+        if code not in _CELLS or depth != 1 or size < _CELL:
             continue
         row, column = _RECORD.unpack_from(records, at)
         if column >= limits.columns:
             raise too_large("columns", limits.columns)
+        if code == _SHARED and (size < 10 or struct.unpack_from("<L", records, at + 6)[0] >= strings):
+            raise damaged("string")
+        last_row, last_column = max(row, last_row), max(column, last_column)
         wrong = code == _BOOLERR and records[at + 7]
         wrong = wrong or (code == _FORMULA and records[at + 6] == 2 and records[at + 12 : at + 14] == b"\xff\xff")
         if wrong:
             errors.add((row, column))
+    if (last_row + 1) * (last_column + 1) > AREA:
+        raise too_large("cells", AREA)
     return errors
 
 

@@ -26,8 +26,8 @@ EMPTY: Value = (Kind.EMPTY, None)
 Row = dict[int, Value]
 
 
-class Enough(Exception):
-    """Thrown by a row callback that has seen all it wants."""
+class _Enough(Exception):
+    """The rows that are wanted have all been seen."""
 
 
 class Strings(Protocol):
@@ -95,10 +95,11 @@ def _text(text: str | None) -> Value:
 
 @dataclass(slots=True)
 class Sheet:
-    """The state between two XML events; `take` gets every row that holds something."""
+    """The state between two XML events; `take` gets every row up to the last one wanted that holds something."""
 
     book: Book
     take: Callable[[int, Row], None]
+    last: int = ROWS
     row: int = 0
     column: int = -1
     cells: Row = field(default_factory=dict)
@@ -130,6 +131,8 @@ class Sheet:
         number = int(attributes["r"]) if "r" in attributes else self.row + 1
         if not self.row < number <= ROWS:
             raise damaged("row-order")
+        if number > self.last:
+            raise _Enough
         self.row, self.column, self.cells = number, -1, {}
 
     def _cell(self, attributes: dict[str, str]) -> None:
@@ -173,9 +176,9 @@ class Sheet:
             self.inside = False
 
 
-def read(blocks: Iterable[bytes], book: Book, take: Callable[[int, Row], None]) -> None:
-    """Gives every filled row of a worksheet to `take`, until it throws `Enough`."""
-    sheet = Sheet(book, take)
+def read(blocks: Iterable[bytes], book: Book, take: Callable[[int, Row], None], last: int = ROWS) -> None:
+    """Gives every filled row of a worksheet to `take`; looks at none after the row `last`."""
+    sheet = Sheet(book, take, last)
     parser = safe_parser()
     parser.StartElementHandler = sheet.start
     parser.EndElementHandler = sheet.end
@@ -184,5 +187,5 @@ def read(blocks: Iterable[bytes], book: Book, take: Callable[[int, Row], None]) 
         for block in blocks:
             parser.Parse(block, False)
         parser.Parse(b"", True)
-    except Enough:
+    except _Enough:
         return

@@ -11,8 +11,9 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cache
 from importlib.resources import files
 
@@ -25,9 +26,13 @@ _NOTE = re.compile(
 )
 _STARS = frozenset("*∗⁎✱✲★☆※﹡")
 _KNOWN_BY = frozenset({"name", "certificate_number", "id_number"})
-_SERIAL = frozenset({"序号", "NO.", "NO", "#"})
+_SERIAL = frozenset({"序号", "顺序号", "行号", "NO.", "NO", "#"})
+_LONGEST = 1000  # characters of a header with all its notes
+_LIKE = 0.6  # share of the characters that a header has in common with a name for which it may stand
+_TRADITIONAL = str.maketrans("別證發書編號類碼職業資級機關鑒鑑機構", "别证发书编号类码职业资级机关鉴鉴机构")
 
 Row = Mapping[int, str]
+Proposal = tuple[str, dict[str, Fact]]  # a field that a column may stand for, and the facts of the finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,17 @@ class Layout:
 
 
 @cache
-def names() -> tuple[dict[str, str], dict[str, str]]:
-    """Standard name -> field key, and alias -> field key; both as they are compared."""
+def names() -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Standard name -> field key, and alias -> keys of the fields it may mean; both as they are compared."""
     standard: dict[str, str] = {}
-    alias: dict[str, str] = {}
+    alias: dict[str, tuple[str, ...]] = {}
     table = files("exchanged.reading").joinpath("headers.csv").read_text("utf-8")
     for line in csv.DictReader(table.splitlines()):
-        (standard if line["standard"] == "yes" else alias)[line["header"]] = line["field"]
+        header, field = line["header"], line["field"]
+        if line["standard"] == "yes":
+            standard[header] = field
+        else:
+            alias[header] = (*alias.get(header, ()), field)
     return standard, alias
 
 
@@ -72,7 +81,7 @@ def title(field: str) -> str:
 
 def plain(text: str) -> str:
     """A header as it is compared: NFKC, without white space, invisible characters, asterisks and notes in brackets."""
-    if text in names()[0]:
+    if text in names()[0] or len(text := text.strip()) > _LONGEST:
         return text
     text = unicodedata.normalize("NFKC", text)
     text = "".join(c for c in text if not (c.isspace() or c in _STARS or unicodedata.category(c) in ("Cf", "Cc")))
@@ -117,7 +126,7 @@ def best(rows: Iterable[tuple[int, Row]]) -> tuple[int, Row] | None:
 
 def layout(number: int, row: Row, file: str, sheet: str | None) -> tuple[Layout, list[Finding]]:
     """The columns of a header row, and what is wrong with them."""
-    standard, alias = names()
+    standard = names()[0]
     fields: dict[str, int] = {}
     serial: int | None = None
     wrong: list[tuple[str, str | None, dict[str, Fact]]] = []
@@ -132,7 +141,7 @@ def layout(number: int, row: Row, file: str, sheet: str | None) -> tuple[Layout,
             serial = column
         else:
             strange.append((column, name))
-    wrong += _missing(fields, strange, alias)
+    wrong += _missing(fields, strange)
     named = frozenset(column for column, text in row.items() if text.strip())
     findings = [
         Finding(rule, Severity.ERROR, file, sheet, number, title(field) if field else None, facts)
@@ -142,23 +151,46 @@ def layout(number: int, row: Row, file: str, sheet: str | None) -> tuple[Layout,
 
 
 def _missing(
-    fields: Mapping[str, int], strange: list[tuple[int, str]], alias: Mapping[str, str]
+    fields: Mapping[str, int], strange: list[tuple[int, str]]
 ) -> list[tuple[str, str | None, dict[str, Fact]]]:
-    wrong: list[tuple[str, str | None, dict[str, Fact]]] = []
-    candidates: dict[str, tuple[int, str]] = {}
-    for column, name in strange:
-        field = alias.get(name)
-        if field and field not in fields and field not in candidates:
-            candidates[field] = (column, name)
-        else:
-            wrong.append(("column-unknown", None, {"position": letters(column)}))
-    for field in names()[0].values():
-        if field in candidates:
-            column, name = candidates[field]
-            wrong.append(("column-missing", field, {"candidate": name, "position": letters(column)}))
-        elif field not in fields:
-            wrong.append(("column-missing", field, {}))
-    return wrong
+    missing = [field for field in names()[0].values() if field not in fields]
+    proposed: dict[str, dict[str, Fact]] = {}
+    taken: set[int] = set()
+    for means in (_alias, _resembling):  # what is known to be meant comes before what only looks like it
+        for column, name in strange:
+            found = None if column in taken else means(name, [field for field in missing if field not in proposed])
+            if found:
+                taken.add(column)
+                proposed[found[0]] = {**found[1], "position": letters(column)}
+    wrong: list[tuple[str, str | None, dict[str, Fact]]] = [
+        ("column-unknown", None, {"position": letters(column)}) for column, _ in strange if column not in taken
+    ]
+    return wrong + [("column-missing", field, proposed.get(field, {})) for field in missing]
+
+
+def _alias(name: str, missing: Sequence[str]) -> Proposal | None:
+    """The one missing field that this name of ours is used for elsewhere, and the name as a fact."""
+    meant = [field for field in names()[1].get(name.upper(), ()) if field in missing]
+    return (meant[0], {"candidate": name}) if len(meant) == 1 else None
+
+
+def _resembling(name: str, missing: Sequence[str]) -> Proposal | None:
+    """The one missing field whose name this resembles most. Its text is the clerk's, so no fact tells it."""
+    if name.upper() in names()[1]:
+        return None
+    name = name.translate(_TRADITIONAL)
+    likeness = {field: _likeness(name, title(field)) for field in missing}
+    most = max(likeness.values(), default=0.0)
+    best = [field for field, share in likeness.items() if share == most]
+    return (best[0], {}) if most >= _LIKE and len(best) == 1 else None
+
+
+def _likeness(name: str, wanted: str) -> float:
+    if len(name) > 40 or len(name) < 2:
+        return 0.0
+    if name in wanted or wanted in name:
+        return 1.0 - abs(len(name) - len(wanted)) / 100
+    return SequenceMatcher(None, name, wanted, autojunk=False).ratio()
 
 
 def unnamed(column: int, row: int, file: str, sheet: str | None) -> Finding:

@@ -20,6 +20,7 @@ from exchanged.reading.trouble import Trouble, damaged, too_large
 
 _ROWS, _COLUMNS = 1 << 20, 1 << 14
 REPEATED = 10_000  # filled rows made by repeating: all but the first are wrong, and a few bytes could make millions
+BLANKS = 16 << 20  # blanks given by their number in a whole file: a few bytes could make millions
 _ERROR = re.compile(r"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!)|Err:\d+")
 _SKIPPED = frozenset({"annotation", "ruby-text", "shapes", "frame", "custom-shape", "tracked-changes", "dde-link"})
 
@@ -71,6 +72,7 @@ class _Content:
         self.paragraphs = 0
         self.size = 0
         self.in_paragraph = 0
+        self.blanks = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = local(tag)
@@ -104,8 +106,9 @@ class _Content:
             self.in_paragraph += 1
         elif name == "s":
             count = _count(attributes, "text:c")
-            if count > TEXT:
-                raise too_large("text", TEXT)
+            self.blanks += count
+            if self.blanks > BLANKS:
+                raise too_large("text", BLANKS)
             self._add(" " * count)
         elif name == "tab":
             self._add("\t")

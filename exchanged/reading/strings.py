@@ -23,16 +23,23 @@ from exchanged.reading.trouble import too_large
 _ITEM, _TEXT, _TEXT_END, _ITEM_END, _OTHER = 1, 2, 3, 4, 0
 _CODES = table({"si": _ITEM, "t>": _TEXT, "t ": _TEXT, "/t": _TEXT_END, "/s": _ITEM_END})
 _CARRY = 32 << 20
+_FEW, _PER_ROW = 1_000_000, 20
 
 
-def load(archive: Archive, member: str | None) -> Any:
-    """All shared strings."""
+def load(archive: Archive, member: str | None, rows: int) -> Any:
+    """All shared strings; more than so many rows can hold are too many."""
     if member is None:
         return pa.array([], pa.string())
+    most = max(_FEW, _PER_ROW * rows)
     try:
-        parts = [_scan(block) for block in _items(archive, member)]
+        parts, count = [], 0
+        for block in _items(archive, member):
+            parts.append(_scan(block))
+            count += len(parts[-1])
+            if count > most:
+                raise too_large("strings", most)
     except Unusual:
-        return _parse(archive.xml(member))
+        return _parse(archive.xml(member), most)
     found = pa.concat_arrays(parts) if parts else pa.array([], pa.string())
     return _nulled(found)
 
@@ -83,7 +90,7 @@ def _scan(block: bytes) -> Any:
     plain, odd = np.flatnonzero(regular), np.flatnonzero(~regular)
     ends = np.append(at[items][1:], len(block))
     pieces = b"".join(block[at[items[i]] : ends[i]] for i in odd)
-    parsed = _parse(iter([b"<sst>", pieces, b"</sst>"]))
+    parsed = _parse(iter([b"<sst>", pieces, b"</sst>"]), len(odd))
     if len(parsed) != len(odd):
         raise Unusual
     order = np.empty(len(items), np.int64)
@@ -92,9 +99,9 @@ def _scan(block: bytes) -> Any:
     return pa.concat_arrays([good, parsed]).take(pa.array(order))
 
 
-def _parse(blocks: Iterator[bytes]) -> Any:
+def _parse(blocks: Iterator[bytes], most: int) -> Any:
     """Shared strings by expat, whatever their shape."""
-    reader = _Strings()
+    reader = _Strings(most)
     parser = safe_parser()
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
@@ -108,7 +115,8 @@ def _parse(blocks: Iterator[bytes]) -> Any:
 class _Strings:
     """The state between two XML events of the shared strings."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.found: list[str | None] = []
         self.parts: list[str] = []
         self.size = 0
@@ -134,6 +142,8 @@ class _Strings:
         name = local(tag)
         self.inside = False
         if name == "si":
+            if len(self.found) == self.most:
+                raise too_large("strings", self.most)
             self.found.append(unescape("".join(self.parts)) or None)
         elif name == "rPh":
             self.guides -= 1

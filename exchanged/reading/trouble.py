@@ -20,5 +20,5 @@ def damaged(why: str, **facts: Fact) -> Trouble:
 
 
 def too_large(what: str, limit: int) -> Trouble:
-    """file-too-large; `what` is bytes, rows, columns, unpacked, members or text."""
+    """file-too-large; `what` is bytes, rows, columns, cells, unpacked, members, strings or text."""
     return Trouble("file-too-large", what=what, limit=limit)

@@ -10,6 +10,7 @@ from exchanged.reading.archive import Archive, local
 from exchanged.reading.trouble import damaged
 
 SHEETS = 255
+_FORMAT = 4096
 _DATES = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _QUOTED = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]|General|G/通用格式', re.I | re.S)
 
@@ -44,7 +45,7 @@ def open_workbook(archive: Archive) -> Workbook:
                 found.append((attributes.get("name", ""), target))
 
     archive.parse(main, start)
-    if not found or len(found) > SHEETS:
+    if not found or len(found) > SHEETS or len({member for _, member in found}) != len(found):
         raise damaged("sheets")
     parts = dict(relations.values())
     strings, styles = parts.get("sharedStrings"), parts.get("styles")
@@ -100,6 +101,8 @@ def date_styles(archive: Archive, member: str | None) -> tuple[bool, ...]:
 
 
 def is_date_format(code: str) -> bool:
-    """Whether a number format shows years, months, days or times."""
+    """Whether a number format shows years, months, days or times. A format has at most 255 characters."""
+    if len(code) > _FORMAT:
+        return False
     bare = _QUOTED.sub("", code)
     return bool(re.search(r"[ymdhs]|aaa", bare, re.I))

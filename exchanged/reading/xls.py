@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from python_calamine import CalamineWorkbook
 
 from exchanged.batch import Kind, Limits, Reading
-from exchanged.reading import biff
+from exchanged.reading import biff, compound
 from exchanged.reading.cells import Value, iso_text, number_text
 from exchanged.reading.rows import Sheets
 from exchanged.reading.trouble import damaged
@@ -27,11 +27,11 @@ _NOTHING: Value = (Kind.EMPTY, None)
 
 def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     """An .xls workbook as a reading; raises Trouble for what makes it unusable as a whole."""
-    facts = biff.look(biff.stream(source), limits)
+    records = biff.stream(source)
+    facts = biff.look(records, limits)
     sheets = Sheets(name, limits)
     try:
-        source.seek(0)
-        book = CalamineWorkbook.from_filelike(io.BytesIO(source.read()))
+        book = CalamineWorkbook.from_filelike(io.BytesIO(compound.wrapped("Workbook", biff.honest(records, facts))))
         for index, sheet in enumerate(facts.sheets):
             sheets.begin(sheet)
             for number, row in _rows(book, sheet, facts.errors[index]):

@@ -26,7 +26,7 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     """An xlsx workbook as a reading; raises Trouble for what makes it unusable as a whole."""
     archive = Archive(source, limits)
     workbook = open_workbook(archive)
-    texts = strings.load(archive, workbook.strings)
+    texts = strings.load(archive, workbook.strings, limits.rows)
     book = exact.Book(_Texts(texts), date_styles(archive, workbook.styles), workbook.epoch_1904)
     hits = [(sheet, member, hit) for sheet, member in workbook.sheets if (hit := _head(archive, member, book))]
     if not hits:
@@ -77,9 +77,7 @@ def _head(archive: Archive, member: str, book: exact.Book) -> tuple[int, header.
     rows: list[tuple[int, header.Row]] = []
 
     def take(number: int, row: exact.Row) -> None:
-        if number > header.LOOK:
-            raise exact.Enough
         rows.append((number, texts_of(row)))
 
-    exact.read(archive.xml(member, SMALL), book, take)
+    exact.read(archive.xml(member, SMALL), book, take, header.LOOK)
     return header.best(rows)

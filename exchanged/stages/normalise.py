@@ -8,7 +8,7 @@ Ends    never by a cell: what has no normal form keeps its cleaned text and the 
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exchanged.batch import Cells, Chunk, Kind
-from exchanged.standard import arrow, codes, dates, identity, text
+from exchanged.reading import header
+from exchanged.standard import arrow, codes, dates, identity, notes, text
 from exchanged.standard.arrow import (
     Bits,
     Codes,
@@ -32,22 +33,24 @@ from exchanged.standard.arrow import (
     texts,
 )
 from exchanged.standard.columns import CODED, DATES, EMPTY, TEXTS, UNREADABLE, DateWords, Meaning, Part, Texts, Words
+from exchanged.standard.fields import BY_KEY
 from exchanged.standard.kernels import plain_names, plain_numbers
 
 NONE = "无"
+ERROR = Meaning("", "formula-error")
 _CODE_FIELDS = frozenset(codes.CODES)
-_SUM = re.compile(
-    r"(?:合计|总计|小计|本页小计|共计|累计).*|(?:备注|说明|注)(?:\W.*)?"
-    r"|(?:填表|制表|填报|审核|复核|核对|经办|报送|上报|负责人|单位负责人|信息管理员|联系人|联系电话)[^:：]{0,4}[:：].*",
-    re.DOTALL,
-)
+_HEADER_AGAIN = 3  # fields that say their own name: the header once more, as on every page of a printed list
+_TOLD = _CODE_FIELDS | {*DATES}  # of which a name is no value
+_NOTHING = frozenset({"bad-code", "bad-date"})
+_WORDED = frozenset({*TEXTS, ""})  # where a label with a colon is no code
 
 
 class Normaliser:
     """Normalises the chunks of a batch's files in turn and remembers every distinct value."""
 
     def __init__(self, direction_placeholders: Sequence[str] = ()) -> None:
-        self._placeholders = frozenset(text.clean(each) for each in direction_placeholders)
+        self._placeholders = frozenset(_stroke(text.clean(each)) for each in direction_placeholders)
+        self._own: dict[str, tuple[int, list[int]]] = {}
         self._dates = {key: DateWords(_date) for key in DATES}
         self.words: Mapping[str, Words] = self._dates | {
             key: Words(self._meaning(key)) for key in CODED if key not in DATES
@@ -60,7 +63,7 @@ class Normaliser:
 
     def _direction(self, raw: str) -> Meaning:
         cleaned = text.clean(raw)
-        return Meaning(NONE if cleaned in self._placeholders else cleaned)
+        return Meaning(NONE) if cleaned and _stroke(cleaned) in self._placeholders else _free(cleaned)
 
     def part(self, chunk: Chunk, file: int, epoch_1904: bool = False) -> Part:
         """One chunk of the file with that index as a part of the table."""
@@ -68,7 +71,27 @@ class Normaliser:
             words.use_epoch(epoch_1904)
         coded = {key: self._coded(key, cells) for key, cells in chunk.columns.items() if key in CODED}
         written = {key: _texts(key, chunk.columns[key]) for key in TEXTS if key in chunk.columns}
-        return _records(Part(file, chunk.numbers, coded, written, np.zeros(0, np.int32)), chunk)
+        none = np.zeros(0, np.int32)
+        part = Part(file, chunk.numbers, coded, written, none, none)
+        return _records(part, chunk, self._headers(part))
+
+    def _headers(self, part: Part) -> Bits:
+        """Which rows repeat the header, with or without its notes."""
+        own = np.zeros(len(part), np.uint8)
+        for key in _TOLD & part.codes.keys():
+            if named := self._named(key):
+                own += np.isin(part.codes[key], named)
+        again: Bits = own >= _HEADER_AGAIN
+        return again
+
+    def _named(self, key: str) -> list[int]:
+        """The codes of cells that say the name of their own column."""
+        words, (looked, named) = self.words[key], self._own.get(key, (0, []))
+        for code in range(looked, len(words)):
+            if words.rules[code] in _NOTHING and header.plain(words.texts[code]) == BY_KEY[key].name:
+                named.append(code)
+        self._own[key] = len(words), named
+        return named
 
     def _coded(self, key: str, cells: Cells) -> Codes:
         out = self.words[key].encode(filled(cells.text))
@@ -82,6 +105,8 @@ def _code(key: str, raw: str) -> Meaning:
     cleaned = text.halfwidth(text.clean(text.strip_text_guard(raw)))
     if not cleaned:
         return Meaning("")
+    if text.is_error(cleaned):
+        return ERROR
     found = codes.code(key, cleaned)
     return Meaning(cleaned, "bad-code") if found is None else Meaning(found)
 
@@ -90,13 +115,20 @@ def _date(raw: str, epoch_1904: bool) -> Meaning:
     found = dates.parse(raw, epoch_1904)
     if isinstance(found, dates.DateProblem):
         cleaned = text.clean(text.strip_text_guard(raw))
-        return Meaning(cleaned, found.value if cleaned else None)
+        return ERROR if text.is_error(cleaned) else Meaning(cleaned, found.value if cleaned else None)
     # a date before the year 1000 would not keep its four digits as a number
     return Meaning(found) if found >= "1000" else Meaning(found, "date-out-of-range")
 
 
 def _free(raw: str) -> Meaning:
-    return Meaning(text.clean(raw))
+    cleaned = text.clean(raw)
+    return ERROR if text.is_error(cleaned) else Meaning(cleaned)
+
+
+def _stroke(cleaned: str) -> str:
+    """A placeholder as it is compared: full width as half width, one dash for any dash, —— for —."""
+    plain = text.halfwidth(unicodedata.normalize("NFKC", cleaned[: text.LONG]))
+    return plain[0] if plain and not plain[0].isalnum() and set(plain) == {plain[0]} else plain
 
 
 def _number(raw: str) -> str:
@@ -117,13 +149,13 @@ def _texts(key: str, cells: Cells) -> Texts:
     column = filled(cells.text)
     unreadable = _of_kind(cells, Kind.ERROR, Kind.FORMULA)
     if key == "name":
-        column, plain = _cleaned(column, plain_names, text.clean_name)
-        return Texts(column, plain, unreadable, np.zeros(len(column), np.bool_))
-    column, plain = _cleaned(_upper_x(column) if key == "id_number" else column, plain_numbers, _number)
+        column, plain, errors = _cleaned(column, plain_names, text.clean_name)
+        return Texts(column, plain, unreadable | errors, np.zeros(len(column), np.bool_))
+    column, plain, errors = _cleaned(_upper_x(column) if key == "id_number" else column, plain_numbers, _number)
     rounded = _of_kind(cells, Kind.NUMBER)
     rough = np.flatnonzero(~plain & ~rounded)
-    rounded[rough] = [text.scientific(each) for each in texts(pick(column, rough))]
-    return Texts(column, plain, unreadable, rounded)
+    rounded[rough] = [text.was_number(each) for each in texts(pick(column, rough))]
+    return Texts(column, plain, unreadable | errors, rounded)
 
 
 def _upper_x(column: pa.StringArray) -> pa.StringArray:
@@ -144,29 +176,33 @@ def _upper_x(column: pa.StringArray) -> pa.StringArray:
 
 def _cleaned(
     column: pa.StringArray, is_plain: Callable[[pa.StringArray], Bits], clean: Callable[[str], str]
-) -> tuple[pa.StringArray, Bits]:
-    """The column with the values that are not plain cleaned, and which are plain now."""
+) -> tuple[pa.StringArray, Bits, Bits]:
+    """The column with the values that are not plain cleaned, which are plain now, and which say an error (now "")."""
     plain = is_plain(column)
+    errors = np.zeros(len(column), np.bool_)
     rough = ~plain & (lengths(column) > 0)
     if not rough.any():
-        return column, plain
+        return column, plain, errors
     before = texts(pick(column, np.flatnonzero(rough)))
     after = [clean(each) for each in before]
+    errors[rough] = wrong = [text.is_error(each) for each in after]
+    if any(wrong):
+        after = ["" if error else each for each, error in zip(after, wrong, strict=True)]
     if after == before:
-        return column, plain
+        return column, plain, errors
     plain[rough] = is_plain(arrow.column(after))
-    return replaced(column, rough, arrow.column(after)), plain
+    return replaced(column, rough, arrow.column(after)), plain, errors
 
 
-def _records(part: Part, chunk: Chunk) -> Part:
+def _records(part: Part, chunk: Chunk, headers: Bits) -> Part:
     """The part without its empty rows, and with its total and note rows set apart."""
     count = _filled_cells(part)
     fields = len(part.codes) + len(part.texts)
     sums = np.zeros(len(part), np.bool_)
     for row in np.flatnonzero((count * 2 <= fields) & ((count > 0) | _numbered(chunk))).tolist():
-        sums[row] = _is_sum(chunk, row)
-    keep = (count > 0) & ~sums
-    return part if keep.all() else _taken(part, keep, sums)
+        sums[row] = _is_sum(chunk, row, int(count[row]))
+    keep = (count > 0) & ~sums & ~headers
+    return part if keep.all() else _taken(part, keep, sums, headers)
 
 
 def _numbered(chunk: Chunk) -> Bits:
@@ -184,18 +220,20 @@ def _filled_cells(part: Part) -> npt.NDArray[np.uint8]:
     return count
 
 
-def _is_sum(chunk: Chunk, row: int) -> bool:
-    """Does a total or note begin in the running numbers or in the first filled field?"""
-    first = next((each for each in (_peek(cells, row) for cells in chunk.columns.values()) if each), "")
+def _is_sum(chunk: Chunk, row: int, count: int) -> bool:
+    """Does a total or note begin in the running numbers or in the first filled field? `count`: how many are filled."""
     serial = _peek(chunk.serial, row) if chunk.serial else ""
-    return _SUM.fullmatch(first) is not None or _SUM.fullmatch(serial) is not None
+    if notes.begins(serial) or (not count and not notes.running(serial)):
+        return True
+    key, first = next(((k, t) for k, t in ((k, _peek(c, row)) for k, c in chunk.columns.items()) if t), ("", ""))
+    return notes.begins(first) or (key in _WORDED and notes.label(first, alone=count == 1))
 
 
 def _peek(cells: Cells, row: int) -> str:
-    return text.clean(text_at(cells.text, row)).replace(" ", "")
+    return text.clean(text_at(cells.text, row))
 
 
-def _taken(part: Part, keep: npt.NDArray[np.bool_], sums: npt.NDArray[np.bool_]) -> Part:
+def _taken(part: Part, keep: Bits, sums: Bits, headers: Bits) -> Part:
     rows = np.flatnonzero(keep)
     return Part(
         part.file,
@@ -203,4 +241,5 @@ def _taken(part: Part, keep: npt.NDArray[np.bool_], sums: npt.NDArray[np.bool_])
         {key: column[rows] for key, column in part.codes.items()},
         {key: column.rows(rows) for key, column in part.texts.items()},
         part.numbers[sums],
+        part.numbers[headers],
     )

@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
+from exchanged.batch import Facts
 from exchanged.errors import ConfigError, ConfigProblem
+from exchanged.standard.codes import code
 from exchanged.standard.tables import DATA, rows
 
 LEAVING_FROM = "2020-09-30"
@@ -23,7 +25,9 @@ LEAVING_FROM = "2020-09-30"
 
 EDITION_FILES = ("catalogue-2017.csv", "catalogue-2021.csv")
 _COLUMNS = frozenset({"edition", "name", "occupation", "direction", "effective_from", "effective_to", "exit_batch"})
-_BRACKETED = re.compile(r"(.+?)[（(]([^（()）]+)[）)]")
+_NAMED = 8  # so many names of an item are told
+_BEHIND = re.compile(r"[(\[{【〔〖<《〈/—–-]")
+_CLOSING = re.compile(r"[)\]}】〕〗>》〉]")
 _RENAMED = {row["old"]: row["new"] for row in rows("catalogue-renamed")}
 
 
@@ -62,7 +66,7 @@ class Catalogue:
             for edition, names in self._entries.items()
         }
         self._starts = sorted((start, edition) for edition, start in starts.items())
-        self._names = frozenset(name for names in self._entries.values() for name in names)
+        self._forces: dict[tuple[str, str], Mapping[str, Entry]] = {}
 
     @classmethod
     def load(cls, extra_paths: Sequence[str | Path] = ()) -> Catalogue:
@@ -100,7 +104,7 @@ class Catalogue:
     def turns(self) -> tuple[str, ...]:
         """The days on which the answer to any question here may become another, in order."""
         days = {start for start, _ in self._starts}
-        for entry in (entry for names in self._entries.values() for group in names.values() for entry in group):
+        for entry in self._all():
             days |= {entry.start} | ({_next_day(entry.end)} if entry.end else set())
             days |= {LEAVING_FROM} if entry.exit_batch == "unknown" else set()
         return tuple(sorted(days))
@@ -118,40 +122,59 @@ class Catalogue:
         entries = self._entries.get(self.edition(issue_date) or "", {}).get(qualification, ())
         return frozenset().union(*(entry.directions for entry in entries))
 
-    def split(self, qualification: str) -> tuple[str, str] | None:
-        """职业资格 and 职业方向 apart, for `X（Y）` where X is a name of the catalogue and `X（Y）` is none.
+    def proposal(self, qualification: str, issue_date: str) -> Facts:
+        """What to write for a name that is not in force then, in the catalogue's words, never those of the cell.
 
-        Both are texts of the catalogue, never of the cell: the direction is empty where the catalogue does not list it.
+        `qualification` and `direction`, or `rest` (`direction`, `level`): the name has its direction or level behind
+        it, as in X（Y）. `candidate`: the one name that is meant, written otherwise, renamed, or its item's only one.
+        `among`: it is an item of these names. `left`, `start`: its last or first day in the catalogue.
         """
-        found = _BRACKETED.fullmatch(qualification)
-        if not found or qualification in self._names or found[1] not in self._names:
-            return None
-        listed = {each for group in self._groups(found[1]) for entry in group for each in entry.directions}
-        return found[1], found[2] if found[2] in listed else ""
-
-    def proposal(self, qualification: str, issue_date: str) -> str | None:
-        """The one name in force then that a wrong one means: written otherwise, renamed, or its item's only one."""
         edition = self.edition(issue_date)
         if edition is None:
-            return None
+            return {}
         in_force = self._in_force(edition, issue_date)
         wanted = _fold(qualification)
-        same = {name for name in in_force if _fold(name) == wanted} or {
-            _RENAMED.get(qualification, "")
-        } & in_force.keys()
-        found = same or {name for name, items in in_force.items() if qualification in items}
-        found -= {qualification}
-        return found.pop() if len(found) == 1 else None
+        if wanted in in_force:
+            return {"candidate": in_force[wanted].name}
+        if qualification in _RENAMED and (renamed := in_force.get(_fold(_RENAMED[qualification]))):
+            return {"candidate": renamed.name}
+        return self._apart(wanted, in_force) or _of_item(wanted, in_force.values()) or self._when(wanted, issue_date)
 
-    def _in_force(self, edition: str, issue_date: str) -> dict[str, set[str]]:
-        return {
-            name: {entry.item for entry in group}
-            for name, group in self._entries[edition].items()
-            if any(_verdict(entry, issue_date) != "not-in-catalogue" for entry in group)
-        }
+    def _apart(self, wanted: str, in_force: Mapping[str, Entry]) -> Facts:
+        """X（Y）, X-Y and the like, where X is a name in force."""
+        for found in _BEHIND.finditer(wanted):
+            if entry := in_force.get(wanted[: found.start()]):
+                rest = _CLOSING.split(wanted[found.end() :], maxsplit=1)[0]
+                told = {"rest": "level" if code("level", rest) else "direction"}
+                return {"qualification": entry.name} | ({"direction": rest} if rest in entry.directions else told)
+        return {}
 
-    def _groups(self, name: str) -> Iterable[list[Entry]]:
-        return (names[name] for names in self._entries.values() if name in names)
+    def _when(self, wanted: str, issue_date: str) -> Facts:
+        """The last day on which a name was in the catalogue before, else its first one after."""
+        same = [entry for entry in self._all() if _fold(entry.name) == wanted]
+        ends = [entry.end for entry in same if entry.end and entry.end < issue_date]
+        starts = [entry.start for entry in same if entry.start > issue_date]
+        return {"left": max(ends)} if ends else {"start": min(starts)} if starts else {}
+
+    def _in_force(self, edition: str, issue_date: str) -> Mapping[str, Entry]:
+        """The names in force on a day, by how they are compared."""
+        known = self._forces.get((edition, issue_date))
+        if known is None:
+            entries = (entry for group in self._entries[edition].values() for entry in group)
+            told = {_fold(entry.name): entry for entry in entries if _verdict(entry, issue_date) != "not-in-catalogue"}
+            known = self._forces[edition, issue_date] = told
+        return known
+
+    def _all(self) -> Iterator[Entry]:
+        return (entry for names in self._entries.values() for group in names.values() for entry in group)
+
+
+def _of_item(wanted: str, entries: Iterable[Entry]) -> Facts:
+    """The names of the item that a cell names instead."""
+    names = sorted({entry.name for entry in entries if _fold(entry.item) == wanted})
+    if len(names) > 1:
+        return {"among": "，".join(names[:_NAMED]) + ("……" if len(names) > _NAMED else "")}
+    return {"candidate": names[0]} if names else {}
 
 
 def _verdict(entry: Entry, issue_date: str) -> str:

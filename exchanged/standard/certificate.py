@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from exchanged.standard.identity import SEPARATORS
 from exchanged.standard.tables import rows
 
 ISSUERS: dict[str, str] = {row["code"]: row["name"] for row in rows("certno-issuer-codes") if row["code"]}
@@ -44,8 +45,12 @@ def kind_of_other(text: str) -> str | None:
 
     `skill-level`: a 职业技能等级证书, of another report. `fifteen-digits`: a leading zero was lost (numbers
     of 2000 to 2009). `thirteen-digits`: an old number of 上海, to which the query page adds three leading zeros.
+    `separated`: 16 digits with spaces or hyphens between them.
     """
-    return next((kind for kind, form in _OTHERS.items() if form.fullmatch(text.upper())), None)
+    bare = text.translate(SEPARATORS)
+    if bare != text and is_number(bare):
+        return "separated"
+    return next((kind for kind, form in _OTHERS.items() if form.fullmatch(bare.upper())), None)
 
 
 def parts(number: str) -> Parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 
 import numpy as np
@@ -11,8 +12,10 @@ from exchanged.standard import codes, text, verdicts
 from exchanged.standard.arrow import Bits, Codes
 from exchanged.standard.columns import DATES, EMPTY, FIRST_DATE, UNREADABLE, Words
 from exchanged.standard.scope import Scope
-from exchanged.standard.verdicts import RIGHT, Active, Verdict
+from exchanged.standard.verdicts import RIGHT, Active, Verdict, character_fault
 
+_MEANINGLESS = frozenset({"bad-code", "bad-date"})
+_SIGNED = re.compile(r"[+-]+[0-9.,]*")  # a number, or a dash for nothing, rather than a formula
 _REGISTERED = {"centre": "centre-unregistered", "authority": "authority-unregistered"}
 
 
@@ -74,12 +77,17 @@ class Column:
         if code == EMPTY or (code == UNREADABLE and not self._active("formula-error")):
             return Verdict("required")
         if rule == "date-ambiguous" and not self._active(rule):
-            return Verdict("bad-date")
+            rule = "bad-date"
         if rule:
-            return Verdict(rule)
+            return self._meaningless(rule, self._words.texts[code])
         if self.key in codes.CODES:
             return RIGHT
         return self._free(self._words.texts[code])
+
+    def _meaningless(self, rule: str, value: str) -> Verdict:
+        """What is neither code nor date: because of a character that may not stand in it, or in itself."""
+        fault = None if rule not in _MEANINGLESS or _SIGNED.fullmatch(value) else character_fault(value, self._active)
+        return fault or Verdict(rule)
 
     def _free(self, value: str) -> Verdict:
         verdict = verdicts.free(self.key, value, self._active)

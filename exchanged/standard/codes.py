@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from exchanged.standard.tables import rows
-from exchanged.standard.text import strip_text_guard
+from exchanged.standard.text import LONG, strip_text_guard
 
 CODES: dict[str, dict[str, tuple[str, ...]]] = {}
 """By field key: each code and its names in the standard."""
@@ -64,6 +64,8 @@ def code(field: str, text: str) -> str | None:
 
     Several spellings in one cell (三级/高级工, 201=居民身份证) count when every one of them means the same code.
     """
+    if len(text) > LONG:
+        return None
     table, folded = _TABLES[field], _fold(text)
     found = _whole(table, folded)
     return found if found or folded.isdigit() else _all_agree(table, folded)

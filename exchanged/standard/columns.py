@@ -141,7 +141,7 @@ class Part:
     """Consecutive records of one file, normalised.
 
     A column that the file does not have is in neither mapping. `numbers` are row numbers as the spreadsheet program
-    shows them, `sums` those of total and note rows, which are no records.
+    shows them, `sums` those of total and note rows and `headers` those that repeat the header, which are no records.
     """
 
     file: int
@@ -149,6 +149,7 @@ class Part:
     codes: Mapping[str, Codes]
     texts: Mapping[str, Texts]
     sums: Codes
+    headers: Codes
 
     def __len__(self) -> int:
         return len(self.numbers)

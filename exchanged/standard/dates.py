@@ -7,7 +7,7 @@ import unicodedata
 from datetime import date, timedelta
 from enum import Enum
 
-from exchanged.standard.text import BREAKS, WHITE, ZERO_WIDTH, strip_text_guard
+from exchanged.standard.text import BREAKS, LONG, WHITE, ZERO_WIDTH, strip_text_guard
 
 
 class DateProblem(Enum):
@@ -28,7 +28,8 @@ _FOLD = str.maketrans(
 _ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _AROUND = re.compile(r" *([-/.:年月日号]) *")
 _ZERO_TIME = re.compile(
-    r"(?:(?<=[日号])| |T)(?:0{1,2}:00(?::00(?:\.0+)?)?Z?|上午(?:12|0{1,2}):00(?::00)?|12:00(?::00)? ?AM)$",
+    r"(?:(?<=[日号])| |T)(?:0{1,2}:00(?::00(?:\.0+)?)?(?: ?AM| ?Z| ?[+-][0-9]{2}:?[0-9]{2})?"
+    r"|上午(?:12|0{1,2}):00(?::00)?|12:00(?::00)? ?AM)$",
     re.IGNORECASE,
 )
 _PARTED = re.compile(r"([0-9]{4})([-/. ])([0-9]{1,2})\2([0-9]{1,2})")
@@ -54,6 +55,8 @@ def parse(text: str, epoch_1904: bool = False) -> str | DateProblem:
     iso = _ISO.fullmatch(text)
     if iso:
         return _iso(int(iso[1]), int(iso[2]), int(iso[3]))
+    if len(text) > LONG and len(text := text.strip()) > LONG:
+        return DateProblem.BAD
     plain = unicodedata.normalize("NFKC", strip_text_guard(text)).translate(_FOLD).strip()
     plain = _ZERO_TIME.sub("", _AROUND.sub(r"\1", plain))
     found = _PARTED.fullmatch(plain)

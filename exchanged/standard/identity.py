@@ -18,6 +18,8 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_CHARACTERS = "10X98765432"
 _FIFTEEN = re.compile("[1-9][0-9]{14}")
 _LOWER_X = re.compile("[0-9]{17}x")
+SEPARATORS = str.maketrans("", "", " -_./\\·")
+"""What people put between the groups of a long number; for `str.translate`."""
 
 GB_11643 = frozenset({"201", "233", "237", "238"})
 """Types whose 18-character numbers are laid out as GB 11643 says: birth date, gender digit, check character."""
@@ -35,16 +37,25 @@ def form_ok(id_type: str, number: str) -> bool:
 
 
 def form_hint(id_type: str, number: str) -> str | None:
-    """What a number of the wrong form seems to be: `fifteen-digits` (a first-generation resident ID, to be upgraded by
-    the clerk), or the code of the one type whose distinctive form it has; None where nothing can be said."""
+    """What a number of the wrong form seems to be: `separated` or `lower-case` (right without the spaces and hyphens,
+    right in capitals), `fifteen-digits` (a first-generation resident ID, to be upgraded by the clerk), or the code of
+    the one type whose distinctive form it has; None where nothing can be said."""
     if form_ok(id_type, number):
         return None
+    bare = number.translate(SEPARATORS)
+    if form_ok(id_type, bare.upper()):
+        return "lower-case" if bare == number else "separated"
     if id_type == "201" and _FIFTEEN.fullmatch(number):
         return "fifteen-digits"
     for other in ("237", "238", "201", "210"):
         if other != id_type and form_ok(other, number) and checksum_ok(other, number) is not False:
             return other
     return None
+
+
+def rounded(number: str) -> bool:
+    """Does an 18-digit number end as one that was stored as a number: with 000 in place of its last three digits?"""
+    return number.endswith("000")
 
 
 def upgraded(number: str) -> str | None:

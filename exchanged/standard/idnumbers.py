@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 
 from exchanged.batch import Facts
-from exchanged.standard import identity, verdicts
-from exchanged.standard.arrow import Bits, Codes, Rows, characters, lengths, matches, pick, text_at
+from exchanged.standard import identity, text, verdicts
+from exchanged.standard.arrow import Bits, Codes, Rows, characters, lengths, matches, pick, text_at, texts
 from exchanged.standard.fields import BY_KEY
 from exchanged.standard.kernels import Days, Identities, identities, matrix_of
 from exchanged.standard.scope import Scope
@@ -39,6 +39,7 @@ def check(scope: Scope) -> None:
     for kind in np.unique(types).tolist():
         if kind:
             _of_type(scope, str(kind), usable & (types == kind))
+    _too_many_bytes(scope)
 
 
 def _own(scope: Scope) -> Bits:
@@ -73,6 +74,16 @@ def _too_long(scope: Scope, usable: Bits, types: Codes) -> None:
     usable[long] = False
 
 
+def _too_many_bytes(scope: Scope) -> None:
+    """Right numbers that are longer in GB 18030 than the limit: those of type 299 may hold more than ASCII."""
+    limit = BY_KEY[KEY].max_length
+    column = scope.part.texts[KEY].column
+    long = np.flatnonzero(scope.ok[KEY] & (lengths(column) > limit))
+    if len(long):
+        long = long[[text.gb18030_length(each) > limit for each in texts(pick(column, long))]]
+    scope.add("too-long-bytes", KEY, long, {"limit": limit})
+
+
 def _of_type(scope: Scope, kind: str, where: Bits) -> None:
     column = scope.part.texts[KEY].column
     right = np.zeros(len(column), np.bool_)
@@ -99,7 +110,7 @@ def _note_form(scope: Scope, kind: str, wrong: Rows) -> None:
 
     def hint(nth: int) -> Facts:
         found = identity.form_hint(kind, text_at(column, int(wrong[nth])))
-        return {"type": kind} | ({"hint": found} if found else {})
+        return {"type": kind} | ({"like" if found.isdigit() else "hint": found} if found else {})
 
     scope.add("id-format", KEY, wrong, hint)
 
@@ -122,18 +133,23 @@ def _gb_11643(scope: Scope, kind: str, rows: Rows, parts: Identities, right: Bit
     """Check character, region, birth date and gender of the 18-character numbers that have their form."""
     good = right[rows]
     checked = good & parts.check if scope.hits.active("id-checksum") else good
-    scope.add("id-checksum", KEY, rows[good & ~checked])
+    wrong = rows[good & ~checked]
+    scope.add("id-checksum", KEY, wrong, lambda nth: _why_wrong(text_at(scope.part.texts[KEY].column, int(wrong[nth]))))
     if kind == "201":
         scope.add("id-region", KEY, rows[checked & ~_PROVINCES[parts.region // 10_000 % 100]])
     right[rows] = checked
     born = scope.codes("birth_date")[rows]
-    wrong = rows[checked & scope.ok["birth_date"][rows] & (born != parts.born)]
-    scope.add("id-birth-mismatch", KEY, wrong)
-    scope.ok["birth_agrees"][wrong] = False
+    other = rows[checked & scope.ok["birth_date"][rows] & (born != parts.born)]
+    scope.add("id-birth-mismatch", KEY, other)
+    scope.ok["birth_agrees"][other] = False
     gender = scope.numbers["gender"][rows]
-    wrong = rows[checked & (gender > 0) & ((gender == 1) != parts.odd)]
-    scope.add("id-gender-mismatch", KEY, wrong)
-    scope.ok["gender_agrees"][wrong] = False
+    other = rows[checked & (gender > 0) & ((gender == 1) != parts.odd)]
+    scope.add("id-gender-mismatch", KEY, other)
+    scope.ok["gender_agrees"][other] = False
+
+
+def _why_wrong(number: str) -> Facts:
+    return {"hint": "rounded"} if identity.rounded(number) else {}
 
 
 def _fifteen(scope: Scope, rows: Rows, right: Bits) -> None:

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from exchanged.batch import Facts
 from exchanged.standard.arrow import Bits, Rows
 from exchanged.standard.catalogue import LEAVING_FROM, Catalogue
 from exchanged.standard.columns import FIRST_DATE, Words
@@ -63,18 +62,11 @@ class Offers:
         pairs = pairs[where]
         if rule == _RULES[0]:
             scope.ok["listed"][rows[where]] = False
-            scope.add(rule, "qualification", rows[where], lambda nth: self._proposal(int(pairs[nth])))
+            scope.add(
+                rule, "qualification", rows[where], lambda nth: self._catalogue.proposal(*self._texts(int(pairs[nth])))
+            )
         else:
             scope.add(rule, "qualification", rows[where])
-
-    def _proposal(self, pair: int) -> Facts:
-        """What the name should be, in the catalogue's words."""
-        name, day = self._texts(pair)
-        apart = self._catalogue.split(name)
-        if apart:
-            return {"qualification": apart[0]} | ({"direction": apart[1]} if apart[1] else {})
-        other = self._catalogue.proposal(name, day)
-        return {"candidate": other} if other else {}
 
     def _check_direction(self, scope: Scope, rows: Rows, listed: frozenset[str]) -> None:
         rows = rows[scope.ok["direction"][rows]]

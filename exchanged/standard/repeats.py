@@ -90,8 +90,7 @@ class Repeats:
         rows = at[_repeated(people, np.sort(people))]
         person = groups(self._table.texts("id_number", rows))
         if len(rows):
-            self._conflicts(rows, person)
-            self._awards(rows, person, twice)
+            self._awards(rows, person, np.append(twice, self._conflicts(rows, person)))
         return Compared(twice, rows, person, certificates, ordered)
 
     def ok(self, key: str, rows: Rows | None = None) -> Bits:
@@ -117,8 +116,9 @@ class Repeats:
             return groups(self._table.texts(key, rows))
         return self._table.codes(key, rows).astype(np.int64)
 
-    def _conflicts(self, rows: Rows, person: Groups) -> None:
-        """Note rows whose name, birth date or gender is not that of the person's first row which has it right."""
+    def _conflicts(self, rows: Rows, person: Groups) -> Rows:
+        """Note rows whose name, birth date or gender is not that of the person's first row which has it right; gives
+        them, since whose awards they are is not known."""
         noted = np.zeros(len(rows), np.bool_)
         for key in ("name", "birth_date", "gender"):
             kept = np.flatnonzero(self.ok(key, rows))
@@ -129,6 +129,7 @@ class Repeats:
             at = kept[differs]
             noted[at] = True
             self._point("id-conflict", "id_number", rows[at], rows[kept[first[differs]]], {"field": BY_KEY[key].name})
+        return rows[noted]
 
     def _awards(self, rows: Rows, person: Groups, twice: Rows) -> None:
         fields = ("qualification", "direction", "level")

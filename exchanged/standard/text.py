@@ -10,6 +10,9 @@ import unicodedata
 
 from exchanged.standard.tables import rows
 
+LONG = 300
+"""Characters from which on a text is no value of any field, however it is cleaned: such a one costs no closer look."""
+
 SEPARATOR = "\u00b7"
 """The only separator of the parts of a name (GB 18030 A1A4)."""
 
@@ -58,7 +61,11 @@ _LATIN = re.compile(
     "[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0300-\u036f\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a]"
 )
 _QUOTED = re.compile('="([^"]*)"')
-_SCIENTIFIC = re.compile(r"[+-]?[0-9](?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}")
+_WAS_NUMBER = re.compile(r"[+-]?[0-9](?:\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}|[0-9]{13,}\.0+")
+_ERROR = re.compile(
+    r"#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|BUSY!|GETTING_DATA)"
+    r"|Err:[0-9]{3}"
+)
 _PLAIN = re.compile("[!-~]*")
 
 
@@ -66,7 +73,8 @@ def clean(text: str) -> str:
     """A value of any field but 姓名: NFC, white space single and not outer, nothing of zero width, no line breaks."""
     if _PLAIN.fullmatch(text):
         return text
-    return unicodedata.normalize("NFC", _single_spaced(text.translate(_WHITE_TABLE)))
+    cleaned = _single_spaced(text.translate(_WHITE_TABLE))
+    return cleaned if len(cleaned) > LONG else unicodedata.normalize("NFC", cleaned)
 
 
 def clean_name(text: str) -> str:
@@ -130,6 +138,11 @@ def runs_as_formula(text: str) -> bool:
     return text[:1] in {"=", "+", "-", "@", "\t"} and text != ""
 
 
-def scientific(text: str) -> bool:
-    """Is this a number in scientific notation (3.6E+17), the trace of a long number that was stored as a number?"""
-    return _SCIENTIFIC.fullmatch(text) is not None
+def was_number(text: str) -> bool:
+    """Is this the trace of a long number that was stored as a number: 3.6E+17, 1864010000200001.0?"""
+    return _WAS_NUMBER.fullmatch(text) is not None
+
+
+def is_error(text: str) -> bool:
+    """Is this what a spreadsheet program shows for an error (#N/A, #REF!, Err:502), as it stands in a CSV?"""
+    return text[:1] in {"#", "E"} and _ERROR.fullmatch(text) is not None

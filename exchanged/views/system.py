@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from exchanged.messages import advice, size, text, width
@@ -100,12 +99,12 @@ def open_page(answer: Found, language: str) -> Page:
 
 
 def explain_page(answer: Found, language: str) -> Page:
-    """`answer`: the code, its page, and for a rule the rule."""
+    """`answer`: the code, its page, and for a rule the rule and its severity in force."""
     page = Page()
     rule = answer["rule"]
     page.line((answer["code"], "bold"))
     if rule is not None:
-        level = (text(f"severity.{rule.severity}", language), STYLES[str(rule.severity)])
+        level = (text(f"severity.{answer['severity']}", language), STYLES[str(answer["severity"])])
         page.line((text(f"rule.{rule.name}", language), ""), "  ", level, "  ", ("、".join(rule.fields[:12]), "dim"))
     page.blank()
     for line in answer["page"].splitlines():
@@ -116,32 +115,54 @@ def explain_page(answer: Found, language: str) -> Page:
 def standard_page(answer: Found, language: str) -> Page:
     """`answer` is exchanged-standard/1."""
     page = Page()
-    _section(page, "fields", answer["fields"], ("order", "name", "key", "max_length"), language)
-    _section(page, "codes", answer["codes"], ("field", "code", "name"), language)
-    page.heading(text("standard.rules", language))
-    page.table(
-        [
-            [
-                one["rule"],
-                (text(f"severity.{one['severity']}", language), STYLES[one["severity"]]),
-                (text(f"scope.{one['scope']}", language), "dim"),
-                one["zh" if language == "zh" else "en"],
-            ]
-            for one in answer["rules"]
-        ],
-        indent=2,
-    )
-    page.heading(text("standard.editions", language))
-    page.table([_edition(one) for one in answer["catalogues"]], indent=2)
+    names = {one["key"]: one["name"] for one in answer["fields"]}
+    heads = ("order", "name", "key", "max_length", "required", "example", "note_text")
+    _section(page, "fields", heads, [_field(one, language) for one in answer["fields"]], language)
+    _section(page, "codes", ("field", "code", "name"), _codes(answer["codes"], names), language)
+    numbers = [[one["id_type"], one["name"], text(f"form.{one['id_type']}", language)] for one in answer["numbers"]]
+    _section(page, "numbers", ("code", "name", "form"), numbers, language)
+    page.line((text("standard.placeholders", language, list=answer["direction_placeholders"]), "dim"), indent=2)
+    rules = [_rule(one, language) for one in answer["rules"]]
+    _section(page, "rules", ("rule", "severity", "scope", "meaning"), rules, language)
+    editions = [_edition(one, language) for one in answer["catalogues"]]
+    _section(page, "editions", ("edition", "effective_from", "effective_to", "entries"), editions, language)
     return page
 
 
-def _section(page: Page, name: str, rows: Sequence[Found], keys: Sequence[str], language: str) -> None:
+def _section(page: Page, name: str, heads: Sequence[str], rows: Sequence[Sequence[Span]], language: str) -> None:
     page.heading(text(f"standard.{name}", language))
-    page.table([[str(row[key]) for key in keys] for row in rows], indent=2)
+    page.table(rows, [text(f"field.{head}", language) for head in heads], indent=2)
 
 
-def _edition(edition: Any) -> list[Span]:
-    """An edition: name, first day, last day (open: …), entries."""
-    values = asdict(edition).values() if is_dataclass(edition) else edition.values()  # type: ignore[arg-type]
-    return ["…" if value is None else str(value) for value in values]
+def _field(field: Found, language: str) -> list[Span]:
+    required = text("answer.yes" if field["required"] else "answer.no", language)
+    name, key, note = (field["name"], "bold"), (field["key"], "dim"), _if_known(f"note.{field['key']}", language)
+    return [str(field["order"]), name, key, str(field["max_length"]), required, field["example"], (note, "dim")]
+
+
+def _if_known(code: str, language: str) -> str:
+    """The text of a code, nothing where it has none."""
+    said = text(code, language)
+    return "" if said == code else said
+
+
+def _codes(rows: Sequence[Found], names: Mapping[str, str]) -> list[list[Span]]:
+    """The codes of each field, all names of one code in one line."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        said.setdefault((row["field"], row["code"]), []).append(row["name"])
+    return [[names.get(field, field), (code, "bold"), "、".join(meant)] for (field, code), meant in said.items()]
+
+
+def _rule(rule: Found, language: str) -> list[Span]:
+    level = text(f"severity.{rule['severity']}", language)
+    if rule["severity"] != rule["default"]:
+        level += text("standard.default", language, severity=text(f"severity.{rule['default']}", language))
+    said = rule["zh" if language == "zh" else "en"]
+    return [rule["rule"], (level, STYLES[rule["severity"]]), (text(f"scope.{rule['scope']}", language), "dim"), said]
+
+
+def _edition(edition: Found, language: str) -> list[Span]:
+    """An edition: name, first and last day (open: …), how many names; the one in force is marked."""
+    now = text("standard.in_force", language) if edition["in_force"] else ""
+    return [edition["name"], edition["start"], edition["end"] or "…", str(edition["entries"]), (now, "bold green")]

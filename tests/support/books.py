@@ -77,7 +77,7 @@ def by_xlsxwriter(rows: Rows, inline: bool = False, **options: Any) -> bytes:
 def by_soffice(xlsx: bytes, ending: str, folder: Path, options: str = "") -> bytes:
     """The workbook as LibreOffice saves it; skips the test where there is none."""
     if not shutil.which("soffice"):
-        pytest.skip("LibreOffice is not installed")
+        pytest.skip("LibreOffice is not installed (apt-get install libreoffice-calc-nogui)")
     source = folder / "source.xlsx"
     source.write_bytes(xlsx)
     out = folder / "converted"

@@ -122,6 +122,11 @@ def _spin() -> None:
         pass
 
 
+def _be_busy() -> None:
+    while True:
+        pass
+
+
 def _eat() -> None:
     hoard = []
     while True:
@@ -139,6 +144,7 @@ def _raise(error: BaseException) -> None:
 
 _DEEDS: dict[str, Callable[[], object]] = {
     "spin": _spin,
+    "be busy": _be_busy,
     "sleep": lambda: time.sleep(60),
     "eat": _eat,
     "ignore the alarm": _ignore_the_alarm,

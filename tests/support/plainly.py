@@ -109,7 +109,7 @@ class Judge:
             return "date-out-of-range" if dates.out_of_range(parsed, self.today) else None
         if key in codes.CODES:
             return None if value in codes.CODES[key] else "bad-code"
-        if key in ("id_number", "certificate_number") and text.scientific(value):
+        if key in ("id_number", "certificate_number") and text.was_number(value):
             return "number-precision"
         if key in ("name", "id_number") and names.masked(value):
             return "name-masked"
@@ -197,14 +197,15 @@ class Judge:
                 for key, rule in (("birth_date", "id-birth-mismatch"), ("gender", "id-gender-mismatch"))
                 if (number, rule) in noted
             }
-            if any(
+            others = [
                 people.setdefault((row["id_number"], key), row[key]) != row[key]
                 for key in SAME_PERSON
                 if key in compared
-            ):
+            ]
+            if any(others):
                 yield "id-conflict", number, NAME_OF["id_number"]
             if {"qualification", "direction", "level"} <= ok:
                 award = (row["id_number"], row["qualification"], row["direction"], row["level"])
-                if award in awards and not twice:
+                if award in awards and not (twice or any(others)):  # whose award it is, is not known then
                     yield "same-award-twice", number, NAME_OF["id_number"]
                 awards.add(award)
