@@ -34,7 +34,7 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
         book = CalamineWorkbook.from_filelike(io.BytesIO(source.read()))
         for index, sheet in enumerate(facts.sheets):
             sheets.begin(sheet)
-            for number, row in _rows(book, sheet, facts.errors[index]):
+            for number, row in rows(book, sheet, facts.errors[index]):
                 sheets.take(number, row)
             sheets.end()
     except BaseException as error:
@@ -45,7 +45,8 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     return sheets.reading(facts.epoch_1904)
 
 
-def _rows(book: Any, sheet: str, errors: set[tuple[int, int]]) -> Iterator[tuple[int, dict[int, Value]]]:
+def rows(book: Any, sheet: str, errors: set[tuple[int, int]]) -> Iterator[tuple[int, dict[int, Value]]]:
+    """The filled rows of one sheet of a calamine workbook; `errors` are its error cells, by row and column from 0."""
     table = book.get_sheet_by_name(sheet)
     at: dict[int, list[int]] = {}
     for place, column in errors:
