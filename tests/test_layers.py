@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"flow"},
     {"steps"},
-    {"endings", "checking", "jobs", "warm"},
+    {"endings", "checking", "marking", "jobs", "warm"},
     {"stages"},
     {
         "sandbox",
