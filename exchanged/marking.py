@@ -9,6 +9,7 @@ Ends    False where there is nothing to mark: no data could be told in the file,
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
@@ -21,6 +22,8 @@ from exchanged.reading.whole import Place, Whole
 from exchanged.report import annotated, front
 from exchanged.report.marks import Collector
 
+_last: list[tuple[object, checking.Everything]] = []
+
 
 def annotate(
     out: BinaryIO,
@@ -32,11 +35,12 @@ def annotate(
 ) -> bool:
     """Write the file with index `at`, in the order of the names, to `out`.
 
+    What was found is remembered for the next of the same files: they are compared with each other, so each needs all.
     `told`: `language`; `given_back`, whether the batch was; `more`, groups of findings that no check of the files
     makes, each with rule, severity, file (index or None for what is about none of them), column, facts and rows.
     """
     ordered = sorted(files, key=lambda file: unicodedata.normalize("NFC", file[0]))
-    everything = checking.everything(ordered, checks, progress=progress)
+    everything = _everything(ordered, checks, progress)
     reading = everything.readings[at]
     if not reading.header_row:
         return False
@@ -50,6 +54,28 @@ def annotate(
         return False
     sheet = _sheet(everything, found, at, [name for name, _ in ordered], told)
     return _written(out, sheet, _told(everything, at, told))
+
+
+def _everything(
+    files: Sequence[tuple[str, BinaryIO]], checks: Checks, progress: Callable[[int], None] | None
+) -> checking.Everything:
+    key = (checks, [(name, _identity(file)) for name, file in files])
+    if _last and _last[0][0] == key:
+        return _last[0][1]
+    _last.clear()
+    everything = checking.everything(files, checks, progress=progress)
+    if len(files) > 1:
+        _last.append((key, everything))
+    return everything
+
+
+def _identity(file: BinaryIO) -> object:
+    """Which file this is, and in which state; nothing that could be met again for what lies only in memory."""
+    try:
+        state = os.fstat(file.fileno())
+    except OSError:
+        return object()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _written(out: BinaryIO, sheet: annotated.Sheet, told: front.Told) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exchanged.commands import status
-from exchanged.commands.output import answer, complain
+from exchanged.commands.output import answer, complain, tell
 from exchanged.commands.trouble import Usage
 from exchanged.messages import explain as explained
 from exchanged.messages import text
@@ -41,12 +41,14 @@ def check(arguments: Arguments) -> int:
             if out is None:
                 raise
             raise Usage("cli.unwritable", file=str(out)) from None
-    annotated = result.pop("annotated", True)
+    annotated = result.pop("annotated", None)
     if arguments.report:
         _write_report(arguments.report, result, language)
     answer(arguments, result, check_page)
-    if not annotated:
+    if annotated is False:
         complain(text("cli.not_annotated", language, file=str(out)))
+    elif annotated and not arguments.json:
+        tell("", text("cli.annotated", language, file=str(out)))
     return status.OK if result["verdict"] == "valid" else status.WRONG
 
 

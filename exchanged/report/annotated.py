@@ -21,7 +21,7 @@ import numpy as np
 import xlsxwriter
 
 from exchanged.batch import Cells, Chunk, Kind
-from exchanged.messages import text, width
+from exchanged.messages import clean, text, width
 from exchanged.reading.cells import cells as made_of
 from exchanged.reading.header import OURS
 from exchanged.reading.whole import Whole
@@ -60,9 +60,10 @@ class Sheet:
 
 
 def reason_column(whole: Whole) -> int:
-    """Where the reasons stand: right of everything, or where they stood before."""
-    filled = {*whole.columns, *(column for _, row in whole.above for column in row)}
-    return max(max(whole.layout.ours, default=-1), max(filled - whole.layout.ours, default=-1) + 1)
+    """Where the reasons stand: right of the data and its header, or where they stood before."""
+    header = next((row for number, row in whole.above if number == whole.layout.row), {})
+    filled = {*whole.columns, *header} - whole.layout.ours
+    return max(max(whole.layout.ours, default=-1), max(filled, default=-1) + 1)
 
 
 def last_row(table: Table, file: int, header: int) -> int:
@@ -92,7 +93,7 @@ def _frame(sheet: Sheet, told: front.Told, first: Chunk | None, language: str) -
     """The workbook without the sheet's rows, the member they belong in, and the number of each cell format."""
     made = io.BytesIO()
     book = xlsxwriter.Workbook(made, {"in_memory": True})
-    book.set_properties({"title": told.file, "author": "exchanged"})
+    book.set_properties({"title": clean(told.file), "author": "exchanged"})
     names = front.sheet_names(sheet.name, language)
     summary, page = book.add_worksheet(names[0]), book.add_worksheet(names[1])
     front.write(book, summary, sheet.marks, told, names[1], sheet.whole, sheet.reason)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exchanged.batch import Facts, Finding, Severity
-from exchanged.messages import rule_text, text
+from exchanged.messages import clean, rule_text, text
 from exchanged.report.document import named
 from exchanged.standard.columns import Table
 from exchanged.standard.fields import BY_KEY, BY_NAME, FIELDS
@@ -130,7 +130,7 @@ class Collector:
     """Gathers the marks of one file."""
 
     def __init__(self, names: Sequence[str], fields: Mapping[str, int], language: str) -> None:
-        self._names, self._fields, self._language = names, fields, language
+        self._names, self._fields, self._language = [clean(name) for name in names], fields, language
         self._kinds: list[Kind] = []
         self._general: list[Kind] = []
         self._parts: list[tuple[Ints, int, Ints, int]] = []  # rows, column, which of its kind each is, order

@@ -8,6 +8,7 @@ Ends    OSError when it cannot be written: the batch stays in its state
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -35,6 +36,18 @@ def give_back(
     target = rejected / batch
     part = disk.temp_name(target)
     part.mkdir()
+    try:
+        _fill(part, spool, sources, add)
+    except Exception:
+        with contextlib.suppress(OSError):
+            disk.destroy_tree(part)
+        raise
+    disk.destroy_tree(target)
+    part.rename(target)
+    disk.sync_folder(rejected)
+
+
+def _fill(part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Path], Mapping[str, bytes]]) -> None:
     part.chmod(stat.S_IMODE(part.stat().st_mode) | FOLDER_MODE)  # the clerks' group is inherited through setgid
     for source in sources:
         fd = os.open(spool / str(source.position), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -44,9 +57,6 @@ def give_back(
             os.close(fd)
     reports = add(part)
     disk.write_all(part, {_unused(part, name): content for name, content in reports.items()}, FILE_MODE)
-    disk.destroy_tree(target)
-    part.rename(target)
-    disk.sync_folder(rejected)
 
 
 def _unused(folder: Path, name: str) -> str:
@@ -63,11 +73,12 @@ def _unused(folder: Path, name: str) -> str:
 def marked_name(folder: Path, name: str) -> str:
     """The name for a spreadsheet's annotated workbook: one that no file in the folder has, and that is not too long."""
     stem = name.rpartition(".")[0] or name
-    for start in (stem, name, *(f"{name}.{number}" for number in range(2, 1000))):
-        while len(f"{start}{MARKED}".encode("utf-8", "surrogateescape")) > LONGEST:
+    again = [(name, f".{number}{MARKED}") for number in range(2, 1000)]
+    for start, tail in [(stem, MARKED), (name, MARKED), *again]:
+        while len(f"{start}{tail}".encode("utf-8", "surrogateescape")) > LONGEST:
             start = start[:-1]
-        if not (folder / f"{start}{MARKED}").exists():
-            return f"{start}{MARKED}"
+        if not (folder / f"{start}{tail}").exists():
+            return f"{start}{tail}"
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
