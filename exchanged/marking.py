@@ -53,7 +53,7 @@ def annotate(
     if found is None:
         return False
     sheet = _sheet(everything, found, at, [name for name, _ in ordered], told)
-    return _written(out, sheet, _told(everything, at, told))
+    return _written(out, sheet, _told(everything, at, told), checks.limits.unpacked)
 
 
 def _everything(
@@ -78,9 +78,9 @@ def _identity(file: BinaryIO) -> object:
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def _written(out: BinaryIO, sheet: annotated.Sheet, told: front.Told) -> bool:
+def _written(out: BinaryIO, sheet: annotated.Sheet, told: front.Told, most: int) -> bool:
     try:
-        annotated.write(out, sheet, told)
+        annotated.write(out, sheet, told, most)
     except annotated.TooLong:
         return False
     return True

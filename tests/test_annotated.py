@@ -80,6 +80,26 @@ def test_date_cells_stay_dates_numbers_numbers_and_texts_texts() -> None:
     assert (page["H4"].value, page["H4"].data_type) == (ROWS[0]["证件号码"], "s")
 
 
+def test_dates_of_both_calendars_and_with_a_time_of_day_are_the_same_dates() -> None:
+    moment, early, leap = dt.datetime(2018, 5, 11, 8, 30, 15), dt.datetime(1900, 1, 5), dt.datetime(1900, 3, 1)
+    rows = [["时刻", *line] if n == 0 else [None, *line] for n, line in enumerate(lines())]
+    rows[1][0], rows[2][0], rows[3][0] = moment, early, leap
+    for source in (books.by_openpyxl(rows), books.by_xlsxwriter(rows[:2], date_1904=True)):
+        page = data(marked(source))
+        assert page["A2"].value == moment and page["A2"].number_format == "yyyy-mm-dd hh:mm:ss"
+    page = data(marked(books.by_openpyxl(rows)))
+    assert (page["A3"].value, page["A4"].value) == (early, leap)
+
+
+def test_a_date_before_the_calendar_of_an_xlsx_begins_is_text() -> None:
+    date = 'office:value-type="date" office:date-value="1850-01-02"'
+    day = f"<table:table-cell {date}><text:p>x</text:p></table:table-cell>"
+    body = "".join(books.ods_row(line) for line in [[*lines()[0], "生"], *lines()[1:3]])
+    cells = books.ods_row(lines()[3], extra=day)
+    page = data(marked(books.ods(body + cells), "a.ods"))
+    assert (page["M4"].value, page["M4"].data_type) == ("1850-01-02", "s")
+
+
 def test_columns_keep_their_widths() -> None:
     page = data(marked(official()))
     assert width_of(page, "B") == pytest.approx(9.5, abs=0.15)

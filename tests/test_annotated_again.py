@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,11 @@ from typing import Any
 
 import openpyxl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from exchanged.batch import Kind, Limits
+from exchanged.reading import read, whole
 from exchanged.reading.header import is_ours
 from tests.support import books
 from tests.support.marked import ROWS, checked, data, found, lines, marked, opened, reasons, sheet
@@ -198,3 +203,39 @@ def test_dropped_once_more_it_replaces_the_one_that_waits_for_its_scan(world: Wo
     states = {one["batch"]: (one["state"], one["rows"]) for one in world.ask("list")["batches"]}
     assert states.pop(first["batch"])[0] == "superseded"
     assert list(states.values()) == [("validated", 12)]
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
+    st.sampled_from(["=1", "_x0041_", " a ", "\n", "<&>", "1", "2018-05-11", "\ufffe"]),
+    st.integers(-(10**18), 10**18),
+    st.floats(-1e300, 1e300, allow_subnormal=False),
+    st.booleans(),
+    st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(9999, 12, 31)).map(lambda moment: moment.replace(microsecond=0)),
+)
+
+
+def cells(content: bytes, columns: int) -> dict[tuple[int, int], tuple[int, str | None]]:
+    """Every filled cell below the header, as our reader sees it; a truth value as the text that is shown for it."""
+    source = io.BytesIO(content)
+    reading = read(source, "a.xlsx", Limits())
+    found = whole.read(source, "a.xlsx", Limits(), whole.Place(reading.sheet, 1, frozenset(range(columns))))
+    assert found is not None
+    told = {}
+    for chunk in found.chunks:
+        for column, each in chunk.columns.items():
+            kinds = [each.kind] * len(chunk.numbers) if isinstance(each.kind, Kind) else each.kind.tolist()
+            for row, kind, text in zip(chunk.numbers.tolist(), kinds, each.text.to_pylist(), strict=True):
+                if text is not None:
+                    told[row, int(column)] = (Kind.TEXT if kind == Kind.BOOL else kind, text)
+    return told
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(CELLS, min_size=15, max_size=15), min_size=1, max_size=4))
+def test_whatever_stands_in_the_cells_is_written_as_it_was_read(rows: list[list[Any]]) -> None:
+    source = books.by_xlsxwriter([[*HEADERS, "甲", "乙"], *rows], strings_to_formulas=False, strings_to_urls=False)
+    made = marked(source)
+    assert cells(made, 15) == cells(source, 15)
+    assert found(made) == found(source)

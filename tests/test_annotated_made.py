@@ -189,6 +189,13 @@ def test_more_rows_than_an_xlsx_holds_are_not_cut_off(monkeypatch: pytest.Monkey
     assert annotated(("a.csv", csv_text(ROWS).encode())) is None
 
 
+def test_a_workbook_too_large_to_be_handed_in_again_is_not_made() -> None:
+    limits = Limits(unpacked=20_000)
+    assert annotated(("a.csv", csv_text(ROWS).encode()), depends=checks(limits=limits)) is not None
+    many = csv_text(records(200)).encode()
+    assert annotated(("a.csv", many), depends=checks(limits=limits)) is None
+
+
 def test_rows_that_an_unusual_program_wrote_are_read_one_by_one() -> None:
     rows = "".join(
         books.inline_row(number, line).replace(f' r="{number}"', "", 1)

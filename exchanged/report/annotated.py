@@ -33,6 +33,7 @@ from exchanged.standard import arrow
 from exchanged.standard.columns import Table
 
 ROWS, COLUMNS = 1_048_576, 16_384  # of a sheet
+LARGEST = 2_000_000_000  # bytes of a sheet's XML: more, and older programs cannot open it
 COMMENTS = 5_000  # cells with a comment; each is a drawing of its own, which programs load slowly
 LONGEST_REASON = 4_000
 _SAMPLE = 200  # rows whose cells tell how wide a column should be
@@ -44,7 +45,7 @@ _DIMENSION = re.compile(rb"<dimension [^>]*/>")
 
 
 class TooLong(Exception):
-    """The sheet has more rows or columns than an xlsx can hold."""
+    """The sheet has more rows or columns than an xlsx can hold, or could not be handed in again for its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ def last_row(table: Table, file: int, header: int) -> int:
     )
 
 
-def write(out: BinaryIO, sheet: Sheet, told: front.Told) -> None:
-    """Write the workbook to `out`, which need not be seekable."""
+def write(out: BinaryIO, sheet: Sheet, told: front.Told, most: int = LARGEST) -> None:
+    """Write the workbook to `out`, which need not be seekable. `most`: bytes that its rows may be, not compressed."""
     if sheet.last > ROWS or sheet.reason >= COLUMNS:
         raise TooLong
     language = sheet.marks.language
@@ -83,7 +84,7 @@ def write(out: BinaryIO, sheet: Sheet, told: front.Told) -> None:
     first = next(chunks, None)
     frame, member, styles = _frame(sheet, told, first, language)
     whole = chain(_above(sheet, styles, language), _below(sheet, styles, chain([first] if first else [], chunks)))
-    _pack(out, frame, member, whole)
+    _pack(out, frame, member, whole, min(most, LARGEST))
 
 
 # --- everything but the rows ------------------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def _reasons(marks: Marks, numbers: Any) -> tuple[Any, Any]:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def _pack(out: BinaryIO, frame: bytes, member: str, whole: Iterator[bytes]) -> None:
+def _pack(out: BinaryIO, frame: bytes, member: str, whole: Iterator[bytes], left: int) -> None:
     """The frame with the rows in it."""
     with (
         zipfile.ZipFile(io.BytesIO(frame)) as source,
@@ -256,5 +257,8 @@ def _pack(out: BinaryIO, frame: bytes, member: str, whole: Iterator[bytes]) -> N
             with target.open(member, "w") as sheet:
                 sheet.write(_DIMENSION.sub(b"", head) + b"<sheetData>")
                 for piece in whole:
+                    left -= len(piece)
+                    if left < 0:
+                        raise TooLong
                     sheet.write(piece)
                 sheet.write(b"</sheetData>" + tail)

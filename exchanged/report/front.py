@@ -24,7 +24,7 @@ STEPS = 5  # rules named under what to do first
 PLACES, EACH = 300, 20  # places listed, and of each rule at least so many
 NAME = 31  # characters of a sheet's name
 _FORBIDDEN = str.maketrans(dict.fromkeys("[]:*?/\\", "_"))
-_WIDTHS = (11, 9, 16, 11, 86)
+_WIDTHS = (11, 9, 24, 11, 84)
 _LINE = 16.5  # points
 
 
@@ -84,7 +84,9 @@ class _Front:
         self.heading = add({"bold": True, "font_size": 12, "bottom": 2})
         self.head = add({"bold": True, "bg_color": "#E7ECF2", "bottom": 1})
         self.plain = add(wrap)
-        self.number = add({"num_format": "#,##0", "valign": "top"})
+        self.beside = add({"align": "left", "indent": 1})
+        self.inset = add({**wrap, "align": "left", "indent": 1})
+        self.number = add({"num_format": "#,##0", "align": "center", "valign": "top"})
         self.link = add({"font_color": "#0B5394", "underline": 1, "valign": "top"})
         self.bad = add({**wrap, "bold": True, "font_color": "#9C0006", "font_size": 12})
         self.good = add({**wrap, "bold": True, "font_color": "#1B6E3C", "font_size": 12})
@@ -167,7 +169,7 @@ class _Front:
         for level, count in _gravest(self.marks.counts()):
             if count or level != "hold":
                 self.page.write_string(self.row, 0, self.say(f"severity.{level}"), self.marked[GRAVITY[level]])
-                self.page.write_string(self.row, 1, self.say(f"book.legend_{level}"))
+                self.page.write_string(self.row, 1, self.say(f"book.legend_{level}"), self.beside)
                 self.row += 1
         self._line(self.say("book.legend_comment"), self.plain)
         if len(self.marks) > self.told.comments:
@@ -186,7 +188,7 @@ class _Front:
                 "",
                 self._titled(rule),
             ]
-            looks = [self.marked[GRAVITY[severity]], self.number, self.plain, self.link, self.plain]
+            looks = [self.marked[GRAVITY[severity]], self.number, self.plain, self.link, self.inset]
             at = self.row
             self._row(cells, looks)
             if rule in first:
@@ -226,7 +228,7 @@ class _Front:
                 self.say(f"severity.{kind.severity}"),
                 self.marks.sentence(entry),
             ]
-            looks = [self.link, self.number, self.plain, self.marked[GRAVITY[kind.severity]], self.plain]
+            looks = [self.link, self.number, self.plain, self.marked[GRAVITY[kind.severity]], self.inset]
             at = self.row
             self._row(cells, looks)
             self._link(at, 0, entry)

@@ -37,8 +37,8 @@ _BLANKS = b" \t\r\n"
 _ODD = r"[\x00-\x08\x0b-\x1f]|\x{FFFE}|\x{FFFF}|_x[0-9A-Fa-f]{4}_"  # RE2
 _ODD_ONE = re.compile(r"[\x00-\x08\x0b-\x1f\uFFFE\uFFFF]|_(?=x[0-9A-Fa-f]{4}_)")
 _GENERAL = 1e11  # from here on Excel's general format no longer shows all digits of a whole number
-_EPOCH = np.datetime64("1899-12-30", "s")
-_FIRST, _LEAP = np.datetime64("1900-01-01", "s"), np.datetime64("1900-03-01", "s")
+_EPOCH = datetime(1899, 12, 30)
+_FIRST, _LEAP = datetime(1900, 1, 1), datetime(1900, 3, 1)  # Excel believes in 1900-02-29
 
 Formats = Callable[[int, int], int]  # slot and gravity to the number of a cell format
 Gravities = npt.NDArray[np.uint8]
@@ -202,12 +202,12 @@ def _date(value: str) -> tuple[str, int]:
     """An Excel serial. Dates before its calendar begins stay text."""
     if value.startswith("1900-02-29"):
         return "60", DATE
-    moment = np.datetime64(datetime.fromisoformat(value).replace(tzinfo=None), "s")
+    moment = datetime.fromisoformat(value).replace(tzinfo=None)
     if moment < _FIRST:
         return value, TEXT
-    seconds = int((moment - _EPOCH).astype(np.int64)) - 86_400 * (moment < _LEAP)
-    days, rest = divmod(seconds, 86_400)
-    return (str(days), DATE) if not rest else (repr(days + rest / 86_400), MOMENT)
+    past = moment - _EPOCH
+    days = past.days - (moment < _LEAP)
+    return (repr(days + past.seconds / 86_400), MOMENT) if past.seconds else (str(days), DATE)
 
 
 def _truth(value: str) -> tuple[str, int]:
