@@ -235,7 +235,7 @@ def cells(content: bytes, columns: int) -> dict[tuple[int, int], tuple[int, str 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(CELLS, min_size=15, max_size=15), min_size=1, max_size=4))
 def test_whatever_stands_in_the_cells_is_written_as_it_was_read(rows: list[list[Any]]) -> None:
-    source = books.by_xlsxwriter([[*HEADERS, "甲", "乙"], *rows], strings_to_formulas=False, strings_to_urls=False)
+    source = books.by_xlsxwriter([[*HEADERS, "甲", "乙", "丙"], *rows], strings_to_formulas=False, strings_to_urls=False)
     made = marked(source)
     assert cells(made, 15) == cells(source, 15)
     assert found(made) == found(source)
