@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from exchanged.engine import Engine
     from exchanged.ledger import Ledger, Record
+    from exchanged.sandbox import Sandbox
     from exchanged.settings import Settings
 
 
@@ -31,8 +32,13 @@ def check(
     limit: int = 1000,
     language: str = "zh",
     progress: Callable[[int], None] | None = None,
+    annotate: Path | None = None,
 ) -> dict[str, Any]:
-    """Validate spreadsheets as the daemon would. Gives the document `exchanged-check/1`; writes nothing."""
+    """Validate spreadsheets as the daemon would. Gives the document `exchanged-check/1`; writes nothing but `annotate`.
+
+    annotate: where to write the first spreadsheet with everything marked; the document then says in `annotated`
+    whether it is there. Raises OSError when it cannot be written.
+    """
     import dataclasses
     import unicodedata
 
@@ -47,7 +53,27 @@ def check(
     files = sorted(((path.name, path) for path in paths), key=lambda pair: unicodedata.normalize("NFC", pair[0]))
     with Sandbox() as sandbox:
         result, _ = checking.check(files, checks, sandbox, progress=progress)
-    return document.check(result, language)
+        said = document.check(result, language)
+        if annotate:
+            has_data = result["files"][0]["header_row"] is not None
+            said["annotated"] = has_data and _annotated(files, annotate, checks, sandbox, language)
+    return said
+
+
+def _annotated(files: Sequence[tuple[str, Path]], out: Path, checks: Checks, sandbox: Sandbox, language: str) -> bool:
+    """Write the first file once more, marked; whole under its name or not at all."""
+    from exchanged import disk
+    from exchanged.stages import annotate
+
+    part = disk.temp_name(out)
+    mode = files[0][1].stat().st_mode & 0o666  # who may read the clerk's file may read this one
+    try:
+        why = annotate.annotate(files, 0, part, checks, sandbox, language=language, given_back=False, mode=mode)
+        if why is None:
+            disk.commit(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    return why is None
 
 
 def frame(paths: Sequence[Path], settings: Settings | None = None) -> pandas.DataFrame:

@@ -25,7 +25,7 @@ from exchanged.stages.validate import Validation
 from exchanged.standard import csvtable
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.columns import Part, Table
-from exchanged.standard.findings import SAMPLE, placed
+from exchanged.standard.findings import SAMPLE, Hitlist, placed
 from exchanged.standard.rules import RULES
 from exchanged.standard.scope import Scope
 
@@ -95,6 +95,18 @@ class Checked:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All that a check found, as columns: file by file the reading and the number of records; the findings about files
+    and total rows; the hits in the table's records."""
+
+    readings: tuple[Reading, ...]
+    records: tuple[int, ...]
+    findings: tuple[Finding, ...]
+    hits: Hitlist
+    table: Table
+
+
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "rule": finding.rule,
@@ -116,6 +128,21 @@ def check(
     ask for the history too. `progress` hears how many records have been checked so far. Raises ConfigError when a
     catalogue file of `checks` cannot be used.
     """
+    return _checked(files, checks, index, progress).result()
+
+
+def everything(
+    files: Files, checks: Checks, *, screened: bool = True, progress: Callable[[int], None] | None = None
+) -> Everything:
+    """The same check, with every place that was found, however many. `screened`: by the rules of scope screen too."""
+    run = _checked(files, checks, False, progress)
+    run.validation.finish(screened=screened)
+    return Everything(
+        tuple(run.readings), tuple(run.records), (*run.file_findings, *run.sums), run.validation.hits, run.table
+    )
+
+
+def _checked(files: Files, checks: Checks, index: bool, progress: Callable[[int], None] | None) -> _Run:
     run = _Run(checks, index)
     for number, (reading, parts) in enumerate(_parts(files, checks, run.normaliser)):
         run.open(reading)
@@ -124,7 +151,7 @@ def check(
             if progress:
                 progress(len(run.table))
         run.close(number)
-    return run.result()
+    return run
 
 
 def table(files: Files, checks: Checks) -> Iterator[bytes]:

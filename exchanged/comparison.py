@@ -81,6 +81,11 @@ class Examined:
             }
 
 
+def compared(finding: Finding) -> bool:
+    """Whether a finding is about the batch beside others, so that no check of its files alone makes it."""
+    return rules.RULES[finding.rule].scope in SCOPES
+
+
 def as_finding(one: Mapping[str, Any]) -> Finding:
     """A finding of a result as the value that travels."""
     return Finding(

@@ -7,6 +7,7 @@ while a second one reports success, so it ends the process (`DurabilityLost`): t
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -157,6 +158,26 @@ def copy(source: int, target: Path, mode: int = 0o600) -> tuple[int, str]:
         file.flush()
         sync(file.fileno())
     return size, hashed.hexdigest()
+
+
+def receive(pipe: int, target: Path, most: int, mode: int = 0o600) -> int:
+    """Write what comes out of a pipe to a new file, durable but for its folder's entry. Gives how many bytes.
+
+    Raises OSError(EFBIG) when more than `most` bytes come.
+    """
+    size = 0
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(fd, "wb", buffering=0) as file:
+        os.fchmod(fd, mode)
+        while block := os.read(pipe, BLOCK):
+            size += len(block)
+            if size > most:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            view = memoryview(block)
+            while view:
+                view = view[file.write(view) :]
+        sync(fd)
+    return size
 
 
 def destroy(path: Path, passes: int = 1) -> Destroyed:

@@ -28,6 +28,7 @@ IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
 IGNORED_STARTS = (".", "~$")
 IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
 IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
+ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
 HEAD = 1024  # bytes in which a PDF's mark must stand
 
 Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change while a file settles
@@ -44,6 +45,20 @@ def ignored(name: str, is_folder: bool = False) -> bool:
 def fold(stem: str) -> str:
     """The form in which stems are compared: Unicode NFC, case-folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem).casefold())
+
+
+def stem_of(name: str) -> str:
+    """A file's stem; that of an annotated workbook is the one of the spreadsheet that was given back with it."""
+    stem = Path(name).stem
+    while stem.casefold().endswith(ANNOTATED) and len(stem) > len(ANNOTATED):
+        stem = stem[: -len(ANNOTATED)]
+    return stem
+
+
+def takes_place(new: str, old: str) -> bool:
+    """Whether a file replaces an older one of its lane: by its name, or as the annotated workbook made of it."""
+    by_mark = stem_of(new) != Path(new).stem or stem_of(old) != Path(old).stem
+    return fold(new) == fold(old) or (by_mark and fold(stem_of(new)) == fold(stem_of(old)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +137,7 @@ class Drop:
                 found.stuck += items.count(Not.OURS)
                 ready = [item for item in items if isinstance(item, Item)]
                 if ready and Not.YET not in items and Not.OURS not in items:
-                    stem = folder if folder is not None else ready[0].path.stem
+                    stem = folder if folder is not None else stem_of(ready[0].path.name)
                     found.ready += self._split(Group(lane, data_type, stem, folder, tuple(ready)))
         for gone in set(self._seen) - present:
             del self._seen[gone]
@@ -137,7 +152,7 @@ class Drop:
             if ignored(entry.name, folder) or (folder and top and entry.name in self._settings.intake.data_types):
                 continue
             if not folder:
-                yield Path(entry.name).stem, None, Path(entry.path)
+                yield stem_of(entry.name), None, Path(entry.path)
                 continue
             for file in self._inside(Path(entry.path)):
                 if not ignored(file.name, True) and not file.is_dir(follow_symlinks=False):

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchanged import __version__, disk, evidence, report
+from exchanged import __version__, comparison, config, disk, evidence, log, report
 from exchanged.batch import Finding
 from exchanged.errors import Refused
-from exchanged.ledger import Ledger, Record, Source
+from exchanged.ledger import Ledger, Record, Source, now
+from exchanged.sandbox import Sandbox
 from exchanged.settings import Settings
-from exchanged.stages import giveback, shred
+from exchanged.stages import annotate, giveback, shred
 from exchanged.states import State
 
 SOFTWARE = f"exchanged {__version__}"
@@ -26,15 +27,19 @@ SOFTWARE = f"exchanged {__version__}"
 class Endings:
     """Ends batches of one unit."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, spool: Path, outbox: Path) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, sandbox: Sandbox, spool: Path, outbox: Path) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._sandbox = sandbox
         self._spool = spool
         self._outbox = outbox
         self._evidence = settings.folders.state / "evidence"
 
     def give_back(self, batch: Record, refusal: Refused, note: str | None = None) -> dict[str, Any]:
-        """Give the clerk the originals and what is wrong with them; facts of the rejection without places."""
+        """Give the clerk the originals and what is wrong with them; facts of the rejection without places.
+
+        note: why, where the clerk has done nothing wrong; then no workbook is annotated.
+        """
         from exchanged.standard import rules
 
         sources = self._ledger.sources(batch)
@@ -44,8 +49,13 @@ class Endings:
             for one in refusal.findings:
                 by_rule[one.rule] = by_rule.get(one.rule, 0) + 1
             result = {**result, "summary": _summary(refusal.findings, by_rule)}
-        reports = report.reports(batch.id, batch.stem, result, refusal.findings, self._settings.language, note)
-        giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, reports)
+
+        def add(folder: Path) -> Mapping[str, bytes]:
+            marked = [] if note else self._annotate(batch, refusal, sources, folder)
+            language, findings = self._settings.language, refusal.findings
+            return report.reports(batch.id, batch.stem, result, findings, language, note, marked=marked)
+
+        giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, add)
         return {
             "errors": result["summary"]["error"],
             "by_rule": by_rule,
@@ -53,6 +63,29 @@ class Endings:
             "rules": rules.digest(self._settings.standard.severity, self._settings.standard.thresholds),
             "catalogue": result.get("catalogue") or batch.facts.get("catalogue"),
         }
+
+    def _annotate(self, batch: Record, refusal: Refused, sources: Sequence[Source], folder: Path) -> list[str]:
+        """Put an annotated workbook into the folder for each spreadsheet that holds data; gives their names."""
+        sheets = sorted_sheets(sources)
+        files = [(sheet.name, self._spool / batch.id / str(sheet.position)) for sheet in sheets]
+        checks = config.checks(self._settings, batch.facts.get("checked") or now()[:10])
+        checked = refusal.result["files"] if refusal.result else [None] * len(sheets)
+        compared = [one for one in refusal.findings if not refusal.result or comparison.compared(one)]
+        more = grouped(compared, [sheet.name for sheet in sheets])
+        marked = []
+        for at, (sheet, known) in enumerate(zip(sheets, checked, strict=True)):
+            if known is not None and known["header_row"] is None:
+                continue  # nobody could tell where its data is
+            name = giveback.marked_name(folder, sheet.name)
+            language, mode = self._settings.language, giveback.FILE_MODE
+            why = annotate.annotate(
+                files, at, folder / name, checks, self._sandbox, language=language, more=more, mode=mode
+            )
+            if why is None:
+                marked.append(name)
+            else:
+                log.emit("batch.not_annotated", batch=batch.id, problem=why)
+        return marked
 
     def _result(self, batch: Record, sources: Sequence[Source]) -> dict[str, Any]:
         """The check's shape where no check speaks: a scan or the history was found wrong."""
@@ -88,6 +121,17 @@ class Endings:
         slips = report.slips(slip_facts(batch, self._ledger, self._settings), self._settings.language)
         named = {slip_name(batch, ending): content for ending, content in slips.items()}
         disk.write_all(self._settings.folders.receipts, named, giveback.FILE_MODE)
+
+
+def grouped(findings: Sequence[Finding], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Findings with their rows together; `file` is the index of the spreadsheet, None for what is about none."""
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in findings:
+        file = names.index(one.file) if one.file in names else None
+        key = (one.rule, one.severity, file, one.column, *sorted(one.facts.items()))
+        empty = {"rule": one.rule, "severity": str(one.severity), "file": file, "column": one.column}
+        groups.setdefault(key, {**empty, "facts": dict(one.facts), "rows": []})["rows"].append(one.row)
+    return list(groups.values())
 
 
 def sorted_sheets(sources: Sequence[Source]) -> list[Source]:

@@ -119,6 +119,8 @@ class Engine:
         evidence.check(self.ledger, self.settings.folders.state / "evidence")
         self._flow.recover()
         self._recover_intake()
+        with contextlib.suppress(OSError):
+            giveback.clear(self.settings.folders.rejected)
         state = self.settings.folders.state
         for folder in (state, state / "outbox", state / "evidence", self.settings.folders.receipts):
             with contextlib.suppress(OSError):

@@ -38,6 +38,21 @@ def check(
     return checked.to_dict(), checked.index
 
 
+def annotate(
+    args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
+) -> tuple[dict[str, Any], bytes]:
+    """Write one of the spreadsheets to `out` with everything marked that is wrong with it: an xlsx.
+
+    `made` is false where the spreadsheet cannot be written again: no data was found in it, or more than an xlsx holds.
+    """
+    from exchanged import marking
+
+    if out is None:
+        raise ValueError("annotate needs an output")
+    named = list(zip(args["names"], files, strict=True))
+    return {"made": marking.annotate(out, named, args["at"], to_checks(args["checks"]), args["told"], progress)}, b""
+
+
 def pack(
     args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
 ) -> tuple[dict[str, Any], bytes]:

@@ -125,6 +125,7 @@ EVENTS: dict[str, Event] = {
     "batch.scan_attached": Event("info", ("bytes", "sha256")),
     "batch.validated": Event("info", ("rows", "digest", "warnings", "findings", "seconds", "files", "before")),
     "batch.rejected": Event("notice", ("rows", "errors", "findings", "rules", "seconds", "before")),
+    "batch.not_annotated": Event("warning", ("problem",)),
     "batch.confirmed": Event("info", ("pages", "sha256", "warnings", "seconds", "before")),
     "batch.sealed": Event("info", ("bytes", "sha256", "signer", "seconds", "before", "rows")),
     "batch.delivered": Event(

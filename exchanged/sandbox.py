@@ -33,6 +33,7 @@ JOBS: Mapping[str, str] = {
     "check": "exchanged.jobs:check",
     "scan": "exchanged.jobs:scan",
     "pack": "exchanged.jobs:pack",
+    "annotate": "exchanged.jobs:annotate",
 }
 _TABLES = (
     *(
@@ -59,6 +60,7 @@ PRELOAD: Mapping[str, Sequence[str]] = {
         "exchanged.warm:scans",
     ),
     "pack": (*_TABLES, "exchanged.sealing.package"),
+    "annotate": (*_TABLES, "exchanged.marking", "exchanged.warm:workbooks"),
 }
 
 

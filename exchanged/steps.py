@@ -47,7 +47,7 @@ class Steps:
         self._sandbox = sandbox
         self.spool = disk.folder(settings.folders.state / "spool")
         self._outbox = disk.folder(settings.folders.state / "outbox")
-        self.endings = Endings(settings, ledger, self.spool, self._outbox)
+        self.endings = Endings(settings, ledger, sandbox, self.spool, self._outbox)
         self._sealing: Any = None
         self._courier: Any = None
         self._pin = threading.Lock()

@@ -13,15 +13,29 @@ from exchanged.batch import Checks
 _ROW = "甲,1,1990-01-01,2020-01-01,2014000000100001,201,110000199001010000,电工,无,1,甲,乙\r\n"
 
 
+def _sheet() -> bytes:
+    from exchanged.standard.fields import FIELDS
+
+    return (",".join(field.name for field in FIELDS) + "\r\n" + 3 * _ROW).encode()
+
+
 def sheets() -> None:
     """Check a sheet and write its table."""
     from exchanged import checking
-    from exchanged.standard.fields import FIELDS
 
-    text = (",".join(field.name for field in FIELDS) + "\r\n" + 3 * _ROW).encode()
+    text = _sheet()
     checks = Checks(date.today().isoformat())
     checking.check([("a.csv", io.BytesIO(text))], checks, index=True)
     b"".join(checking.table([("a.csv", io.BytesIO(text))], checks))
+
+
+def workbooks() -> None:
+    """Annotate a sheet."""
+    from exchanged import marking
+
+    text = _sheet()
+    told = {"language": "zh", "given_back": True, "more": []}
+    marking.annotate(io.BytesIO(), [("a.csv", io.BytesIO(text))], 0, Checks(date.today().isoformat()), told)
 
 
 def scans() -> None:

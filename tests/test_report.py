@@ -119,6 +119,44 @@ def test_the_page_says_first_what_to_do_then_lists_by_rule_and_row() -> None:
     assert rows.index("性别") < rows.index("证件号码")
 
 
+def test_what_concerns_a_file_or_its_columns_as_a_whole_comes_first() -> None:
+    unknown = {**CHECKED["findings"][0], "rule": "column-unknown", "row": 2, "column": None, "facts": {"position": "N"}}
+    by_rule = {"id-checksum": 9, "column-unknown": 1}
+    found = {
+        **CHECKED,
+        "findings": [CHECKED["findings"][0], unknown],
+        "summary": {"error": 10, "warn": 0, "by_rule": by_rule},
+    }
+    page, _ = rejected(found)
+    assert page.text.index("存在采集标准以外的列") < page.text.index("身份证校验码错误")
+
+
+def test_it_points_at_the_annotated_workbooks_where_there_are_some() -> None:
+    marked = ["一月.annotated.xlsx", "<b>.annotated.xlsx"]
+    files = report.reports("jx-1", "一月", CHECKED, (), "zh", marked=marked)
+    page = Page(files["report.html"].decode())
+    assert "打开同一文件夹里的 一月.annotated.xlsx、<b>.annotated.xlsx" in page.text and "b" not in page.tags
+    assert page.text.index("打开同一文件夹里的") < page.text.index("按证件原件逐位核对")
+    assert json.loads(files["report.json"])["annotated"] == marked
+    assert "annotated" not in rejected()[0].text and rejected()[1]["annotated"] == []
+
+
+def test_rows_of_several_files_are_told_apart() -> None:
+    second = {**CHECKED["findings"][0], "file": "二月.xlsx", "row": 9}
+    files = [*CHECKED["files"], {**CHECKED["files"][0], "name": "二月.xlsx"}]
+    page, _ = rejected({**CHECKED, "files": files, "findings": [*CHECKED["findings"], second]})
+    assert "一月.xlsx：第 17 行" in page.text and "二月.xlsx：第 9 行" in page.text
+
+
+def test_many_sentences_of_one_rule_are_left_to_the_list_by_row() -> None:
+    twice = {**CHECKED["findings"][0], "rule": "duplicate-certificate"}
+    many = [{**twice, "row": row, "facts": {"first": row - 1}} for row in range(3, 103)]
+    summary = {"error": 100, "warn": 0, "by_rule": {"duplicate-certificate": 100}}
+    page, _ = rejected({**CHECKED, "findings": many, "summary": summary})
+    by_rule = page.text[page.text.index("按问题分类") : page.text.index("逐行清单")]
+    assert by_rule.count("相同") == 6
+
+
 def test_names_of_files_cannot_become_part_of_the_page() -> None:
     evil = {**CHECKED, "files": [{**CHECKED["files"][0], "name": "<script>alert(1)</script>.xlsx"}]}
     page, said = rejected(evil)

@@ -57,6 +57,7 @@ COMMANDS: dict[str, Command] = {
         (
             FILES,
             _argument("--limit", help="cli.limit", metavar="N", type=_limit, default=1000),
+            _argument("--annotate", help="cli.annotate", metavar="OUT.xlsx", type=Path),
             _argument("--report", help="cli.report", metavar="OUT.html", type=Path),
         ),
         json=True,

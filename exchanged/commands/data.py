@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exchanged.commands import status
-from exchanged.commands.output import answer
+from exchanged.commands.output import answer, complain, tell
 from exchanged.commands.trouble import Usage
 from exchanged.messages import explain as explained
 from exchanged.messages import text
@@ -21,21 +21,34 @@ Arguments = argparse.Namespace
 
 
 def check(arguments: Arguments) -> int:
-    """Validates spreadsheets; writes nothing but the report that was asked for."""
+    """Validates spreadsheets; writes nothing but the report and the marked workbook that were asked for."""
     from exchanged import api
     from exchanged.views.check import check_page
     from exchanged.views.progress import Progress
 
     for file in arguments.files:
         _readable(file)
+    _outputs(arguments)
     settings = _settings_if_any(arguments)
-    language = arguments.language
+    language, out = arguments.language, arguments.annotate
     label = text("check.working", language)
     with Progress(label, lambda n: text("check.rows", language, n=f"{n:,}"), on=not arguments.json) as progress:
-        result = api.check(arguments.files, settings, limit=arguments.limit, language=language, progress=progress)
+        try:
+            result = api.check(
+                arguments.files, settings, limit=arguments.limit, language=language, progress=progress, annotate=out
+            )
+        except OSError:
+            if out is None:
+                raise
+            raise Usage("cli.unwritable", file=str(out)) from None
+    annotated = result.pop("annotated", None)
     if arguments.report:
         _write_report(arguments.report, result, language)
     answer(arguments, result, check_page)
+    if annotated is False:
+        complain(text("cli.not_annotated", language, file=str(out)))
+    elif annotated and not arguments.json:
+        tell("", text("cli.annotated", language, file=str(out)))
     return status.OK if result["verdict"] == "valid" else status.WRONG
 
 
@@ -108,6 +121,27 @@ def _readable(path: Path) -> None:
         raise Usage("cli.not_a_file", file=str(path))
     if not os.access(path, os.R_OK):
         raise Usage("cli.unreadable", file=str(path))
+
+
+def _outputs(arguments: Arguments) -> None:
+    """Raises Usage for a marked workbook of several files (one data sheet belongs in one workbook), and for an output
+    that would take the place of what is to be checked."""
+    if arguments.annotate and len(arguments.files) > 1:
+        raise Usage("cli.annotate_one")
+    if arguments.annotate:
+        arguments.annotate = Path(os.path.realpath(arguments.annotate))  # it is put in place whole, not through a link
+        if arguments.annotate.exists() and not arguments.annotate.is_file():
+            raise Usage("cli.unwritable", file=str(arguments.annotate))
+    for out in (arguments.annotate, arguments.report):
+        if out and any(_same(out, file) for file in arguments.files):
+            raise Usage("cli.same_file", file=str(out))
+
+
+def _same(out: Path, file: Path) -> bool:
+    try:
+        return out.samefile(file)
+    except (OSError, ValueError):  # not there yet, or not to be written at all
+        return False
 
 
 def _write_report(path: Path, result: dict[str, Any], language: str) -> None:

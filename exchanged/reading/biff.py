@@ -15,6 +15,7 @@ from exchanged.reading.trouble import Trouble, damaged, too_large
 _BOF, _EOF, _FILEPASS, _DATEMODE, _BOUNDSHEET = 0x0809, 0x000A, 0x002F, 0x0022, 0x0085
 _FORMULA, _BOOLERR, _STRINGS, _SHARED = 0x0006, 0x0205, 0x00FC, 0x00FD
 _CELLS = frozenset({_FORMULA, _BOOLERR, 0x00FD, 0x027E, 0x00BD, 0x0203, 0x0204, 0x00D6})
+_COLINFO, _LAST_COLUMN = 0x007D, 255
 _RECORD = struct.Struct("<HH")
 _DIMENSIONS, _CELL = 0x0200, 6  # the record, and bytes that every cell has
 _BIFF8, _SHEETS = 0x0600, 255
@@ -133,6 +134,23 @@ def _errors(
     if (last_row + 1) * (last_column + 1) > AREA:
         raise too_large("cells", AREA)
     return errors
+
+
+def widths(records: bytes, sheet: int) -> dict[int, float]:
+    """The widths that a sheet sets for its columns, by 0-based column, in digits of the default font."""
+    starts = [
+        struct.unpack_from("<L", records, at)[0]
+        for code, at, _ in _walk(records, 0)
+        if code == _BOUNDSHEET and records[at + 5] == 0
+    ]
+    found: dict[int, float] = {}
+    for code, at, size in _walk(records, starts[sheet]):
+        if code in _CELLS:
+            break
+        if code == _COLINFO and size >= 6:
+            first, last, width = struct.unpack_from("<HHH", records, at)
+            found.update(dict.fromkeys(range(first, min(last, _LAST_COLUMN) + 1), width / 256))
+    return found
 
 
 def _name(data: bytes) -> str:

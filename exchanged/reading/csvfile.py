@@ -40,13 +40,13 @@ _HINT = re.compile(rb'"?sep=([,;\t])"?\r?\n', re.I)
 def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     """A CSV file as a reading; raises Trouble for what makes it unusable as a whole."""
     csv.field_size_limit(FIELD)
-    table = _Table(Text(source), name, limits)
+    table = Table(Text(source), name, limits)
     kept = table.look(keep=source.seek(0, 2) <= KEEP)
     chunks = table.parse() if kept is None else iter(kept)
     return Reading(name, None, table.layout.row, False, tuple(table.findings), chunks)
 
 
-class _Table:
+class Table:
     """One CSV file with its header found. `look` goes through all of it once, `parse` gives its chunks."""
 
     def __init__(self, text: Text, name: str, limits: Limits) -> None:
@@ -82,7 +82,7 @@ class _Table:
         """The chunks of a file that `look` has found in order."""
         return (chunk for chunk in self._chunks(parse=True) if chunk is not None)
 
-    def _blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[bytes]:
         """Blocks that begin and end between records: where quotes do not pair, more lines are taken together."""
         rest, skip = b"", self.skip
         for block in self.text.blocks():
@@ -95,7 +95,7 @@ class _Table:
 
     def _chunks(self, parse: bool) -> Iterator[Chunk | None]:
         number = 0
-        blocks = self._blocks()
+        blocks = self.blocks()
         for index, block in enumerate(blocks):
             if index not in self._shapes:
                 self._shapes[index] = _shape(block, self.separator, self.width)

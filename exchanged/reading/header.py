@@ -26,6 +26,8 @@ _NOTE = re.compile(
 )
 _STARS = frozenset("*∗⁎✱✲★☆※﹡")
 _KNOWN_BY = frozenset({"name", "certificate_number", "id_number"})
+OURS = "[exchanged]"
+"""Stands in the header of the reason column of an annotated workbook: a cell's text is what every program keeps."""
 _SERIAL = frozenset({"序号", "顺序号", "行号", "NO.", "NO", "#"})
 _LONGEST = 1000  # characters of a header with all its notes
 _LIKE = 0.6  # share of the characters that a header has in common with a name for which it may stand
@@ -37,12 +39,16 @@ Proposal = tuple[str, dict[str, Fact]]  # a field that a column may stand for, a
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the data is: header row (1-based), 0-based columns of fields, of running numbers, of all with a header."""
+    """Where the data is: header row (1-based), 0-based columns of fields, of running numbers, of all with a header.
+
+    `ours` are the columns among them that hold the reasons of an earlier rejection: they are passed over.
+    """
 
     row: int
     fields: Mapping[str, int]
     serial: int | None
     named: frozenset[int]
+    ours: frozenset[int] = frozenset()
 
     @property
     def width(self) -> int:
@@ -91,6 +97,12 @@ def plain(text: str) -> str:
     return text
 
 
+def is_ours(text: str) -> bool:
+    """Is this the header of a reason column that we added, in whatever way it was saved since?"""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return OURS in "".join(c for c in folded if not (c.isspace() or unicodedata.category(c) in ("Cf", "Cc")))
+
+
 def letters(column: int) -> str:
     """The spreadsheet's name of a 0-based column: 0 is A, 26 is AA."""
     out = ""
@@ -131,6 +143,7 @@ def layout(number: int, row: Row, file: str, sheet: str | None) -> tuple[Layout,
     serial: int | None = None
     wrong: list[tuple[str, str | None, dict[str, Fact]]] = []
     strange: list[tuple[int, str]] = []
+    ours: set[int] = set()
     for column, text in sorted(row.items()):
         name = plain(text)
         if name in standard and standard[name] not in fields:
@@ -139,6 +152,8 @@ def layout(number: int, row: Row, file: str, sheet: str | None) -> tuple[Layout,
             wrong.append(("column-duplicate", standard[name], {"position": letters(column)}))
         elif name.upper() in _SERIAL and serial is None:
             serial = column
+        elif is_ours(text):
+            ours.add(column)
         else:
             strange.append((column, name))
     wrong += _missing(fields, strange)
@@ -147,7 +162,7 @@ def layout(number: int, row: Row, file: str, sheet: str | None) -> tuple[Layout,
         Finding(rule, Severity.ERROR, file, sheet, number, title(field) if field else None, facts)
         for rule, field, facts in wrong
     ]
-    return Layout(number, fields, serial, named), findings
+    return Layout(number, fields, serial, named, frozenset(ours)), findings
 
 
 def _missing(

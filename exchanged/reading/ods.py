@@ -30,7 +30,7 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     archive = Archive(source, limits)
     if "encrypted-package" in archive or _encrypted(archive):
         raise Trouble("file-encrypted")
-    content = _Content(Sheets(name, limits), limits)
+    content = Content(Sheets(name, limits), limits)
     parser = safe_parser()
     parser.StartElementHandler = content.start
     parser.EndElementHandler = content.end
@@ -57,7 +57,7 @@ def _count(attributes: dict[str, str], name: str) -> int:
     return max(1, int(attributes.get(name, "1")))
 
 
-class _Content:
+class Content:
     """The state between two XML events of content.xml."""
 
     def __init__(self, sheets: Sheets, limits: Limits) -> None:

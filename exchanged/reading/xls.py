@@ -31,10 +31,10 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     facts = biff.look(records, limits)
     sheets = Sheets(name, limits)
     try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(compound.wrapped("Workbook", biff.honest(records, facts))))
+        workbook = open_book(records, facts)
         for index, sheet in enumerate(facts.sheets):
             sheets.begin(sheet)
-            for number, row in _rows(book, sheet, facts.errors[index]):
+            for number, row in rows(workbook, sheet, facts.errors[index]):
                 sheets.take(number, row)
             sheets.end()
     except BaseException as error:
@@ -45,7 +45,13 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     return sheets.reading(facts.epoch_1904)
 
 
-def _rows(book: Any, sheet: str, errors: set[tuple[int, int]]) -> Iterator[tuple[int, dict[int, Value]]]:
+def open_book(records: bytes, facts: biff.Facts) -> Any:
+    """A calamine workbook of the records, without what the sheets say of their extent."""
+    return CalamineWorkbook.from_filelike(io.BytesIO(compound.wrapped("Workbook", biff.honest(records, facts))))
+
+
+def rows(book: Any, sheet: str, errors: set[tuple[int, int]]) -> Iterator[tuple[int, dict[int, Value]]]:
+    """The filled rows of one sheet of a calamine workbook; `errors` are its error cells, by row and column from 0."""
     table = book.get_sheet_by_name(sheet)
     at: dict[int, list[int]] = {}
     for place, column in errors:

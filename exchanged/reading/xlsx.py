@@ -27,7 +27,7 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     archive = Archive(source, limits)
     workbook = open_workbook(archive)
     texts = strings.load(archive, workbook.strings, limits.rows)
-    book = exact.Book(_Texts(texts), date_styles(archive, workbook.styles), workbook.epoch_1904)
+    book = exact.Book(Texts(texts), date_styles(archive, workbook.styles), workbook.epoch_1904)
     hits = [(sheet, member, hit) for sheet, member in workbook.sheets if (hit := _head(archive, member, book))]
     if not hits:
         raise Trouble("header-missing")
@@ -59,7 +59,7 @@ def _rows(
         return watch.stray, watch.chunks()
 
 
-class _Texts:
+class Texts:
     """Shared strings looked up one by one, without a Python object for each."""
 
     def __init__(self, array: Any) -> None:

@@ -28,16 +28,25 @@ def reports(
     findings: Sequence[Finding],
     language: str,
     note: str | None = None,
+    *,
+    marked: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """`report.html` for people and `report.json` for programs, of a batch that goes back to its clerk.
 
-    note: why, where no finding says it (`withdrawn`).
+    note: why, where no finding says it (`withdrawn`). marked: names of the annotated workbooks beside it.
     """
     from exchanged.report import html
 
     said = document.check(result, language, findings=findings)
     rest = {name: value for name, value in said.items() if name != "format"}
-    said = {"format": document.REPORT, "batch": batch, "stem": stem, **({"note": note} if note else {}), **rest}
+    said = {
+        "format": document.REPORT,
+        "batch": batch,
+        "stem": stem,
+        **({"note": note} if note else {}),
+        "annotated": list(marked),
+        **rest,
+    }
     return {"report.html": document.encoded(html.page(said, language)), "report.json": document.as_json(said)}
 
 

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exchanged.batch import Finding
+from exchanged.batch import Facts, Finding
 from exchanged.messages import rule_text
 
 CHECK = "exchanged-check/1"
 SCAN = "exchanged-scan/1"
 REPORT = "exchanged-report/1"
 FILE_KEYS = ("name", "sheet", "header_row", "rows")
+_FIX = {"zh": "处理：", "en": "Fix: "}
 
 
 def check(result: Mapping[str, Any], language: str, *, findings: Sequence[Finding] | None = None) -> dict[str, Any]:
@@ -28,17 +29,17 @@ def check(result: Mapping[str, Any], language: str, *, findings: Sequence[Findin
         "digest": result["digest"],
         "files": [{key: file.get(key) for key in FILE_KEYS} for file in result["files"]],
         "counts": [] if result["summary"]["error"] else list(result["counts"]),  # unchecked text is not repeated
-        "findings": [said(_named(one, names), language) for one in found],
+        "findings": [said({**one, "facts": named(one.get("facts") or {}, names)}, language) for one in found],
         "summary": summary(result["summary"]),
     }
 
 
-def _named(finding: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
-    """A finding that points at another file (by its place in the result) with that file's name."""
-    other = (finding.get("facts") or {}).get("first_file")
+def named(facts: Facts, names: Sequence[str]) -> Facts:
+    """Facts that point at another file (by its place in the result) with that file's name."""
+    other = facts.get("first_file")
     if not isinstance(other, int) or not 0 < other <= len(names):
-        return finding
-    return {**finding, "facts": {**finding["facts"], "first_name": names[other - 1]}}
+        return facts
+    return {**facts, "first_name": names[other - 1]}
 
 
 def scan(name: str, result: Mapping[str, Any], findings: Sequence[Finding], language: str) -> dict[str, Any]:
@@ -74,6 +75,15 @@ def said(finding: Mapping[str, Any], language: str) -> dict[str, Any]:
         "column": finding["column"],
         "message": rule_text(finding["rule"], finding["column"], finding.get("facts") or {}, language),
     }
+
+
+def fix(rule: str, language: str) -> str:
+    """What to do about a rule, from its page."""
+    from exchanged.standard import rules
+
+    marker = _FIX.get(language, _FIX["zh"])
+    lines = (rules.explain(rule, language) or "").splitlines()
+    return next((line.removeprefix(marker) for line in lines if line.startswith(marker)), "")
 
 
 def as_dict(finding: Finding) -> dict[str, Any]:

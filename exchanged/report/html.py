@@ -8,43 +8,39 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from exchanged.messages import clean, text
+from exchanged.report.document import fix
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 ROWS_SHOWN = 2000  # in the list by row; the counts by rule are complete
-PLACES = 30  # rows named for each rule
+PLACES = 30  # rows named for each rule and file
+MESSAGES = 6  # sentences quoted for each rule; the list by row has the others
 LEVELS = ("error", "hold", "warn")
-_FIX = {"zh": "处理：", "en": "Fix: "}
 
 
 def page(result: Mapping[str, Any], language: str) -> str:
     """The page for an exchanged-check/1 or exchanged-report/1 document."""
-    rules = _by_rule(result, language)
+    many = len(result["files"]) > 1
+    rules = _by_rule(result, language, many)
     return _template().render(
         language="zh-CN" if language == "zh" else "en",
         t=lambda code, **facts: text(code, language, **facts),
         result=result,
+        marked=[clean(name) for name in result.get("annotated", ())],
         rules=rules,
         levels=[(level, [rule for rule in rules if rule["severity"] == level]) for level in LEVELS],
         rows=_by_row(result)[:ROWS_SHOWN],
         total=sum(result["summary"].get(level, 0) for level in LEVELS),
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        many_files=len(result["files"]) > 1,
+        many_files=many,
     )
 
 
-def fix(rule: str, language: str) -> str:
-    """What to do about a rule, from its page."""
-    from exchanged.standard import rules
+def _by_rule(result: Mapping[str, Any], language: str, many: bool) -> list[dict[str, Any]]:
+    """The rules that were broken; those that stop a file as a whole or its columns first, then the most frequent."""
+    from exchanged.standard.rules import RULES
 
-    marker = _FIX.get(language, _FIX["zh"])
-    lines = (rules.explain(rule, language) or "").splitlines()
-    return next((line.removeprefix(marker) for line in lines if line.startswith(marker)), "")
-
-
-def _by_rule(result: Mapping[str, Any], language: str) -> list[dict[str, Any]]:
-    """The rules that were broken, those of the file as a whole first, then the most frequent."""
     by_rule: dict[str, list[Mapping[str, Any]]] = {}
     for one in result["findings"]:
         by_rule.setdefault(one["rule"], []).append(one)
@@ -55,10 +51,10 @@ def _by_rule(result: Mapping[str, Any], language: str) -> list[dict[str, Any]]:
             "title": text(f"rule.{rule}", language),
             "fix": fix(rule, language),
             "count": result["summary"]["by_rule"].get(rule, len(found)),
-            "whole": all(one["row"] is None for one in found),
+            "whole": RULES[rule].scope in ("file", "confirmation"),
             "columns": sorted({one["column"] for one in found if one["column"]}),
             "messages": _messages(found, text(f"rule.{rule}", language)),
-            "places": [one["row"] for one in found if one["row"] is not None][:PLACES],
+            "places": _places(found, many, language),
         }
         for rule, found in by_rule.items()
     ]
@@ -67,7 +63,23 @@ def _by_rule(result: Mapping[str, Any], language: str) -> list[dict[str, Any]]:
 
 def _messages(found: list[Mapping[str, Any]], title: str) -> list[str]:
     said = dict.fromkeys(one["message"] for one in found)
-    return [message for message in said if message != title][:PLACES]
+    more = [message for message in said if message != title]
+    return [*more[:MESSAGES], "…"] if len(more) > MESSAGES else more
+
+
+def _places(found: list[Mapping[str, Any]], many: bool, language: str) -> list[str]:
+    """In which rows, file by file: a line each."""
+    rows: dict[str, list[int]] = {}
+    for one in found:
+        if one["row"] is not None:
+            rows.setdefault(one["file"] or "", []).append(one["row"])
+    lines = []
+    for file, numbers in rows.items():
+        each = list(dict.fromkeys(numbers))
+        listed = text("check.comma", language).join(f"{number}" for number in each[:PLACES])
+        said = text("check.rows_at", language, rows=listed + ("…" if len(each) > PLACES else ""))
+        lines.append(f"{file}{text('check.colon', language)}{said}" if many and file else said)
+    return lines
 
 
 def _by_row(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ import unicodedata
 from pathlib import Path
 
 from exchanged import disk, log
-from exchanged.drop import CLAIMS, Drop, Group, Item, fold, mark_of
+from exchanged.drop import CLAIMS, Drop, Group, Item, fold, mark_of, takes_place
 from exchanged.ledger import Ledger, Record, Source
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
@@ -128,10 +128,10 @@ class Intake:
         """Spreadsheets of a replaced batch that the new files do not replace by name come along."""
         if old is None:
             return []
-        names, kept = {fold(source.name) for source in new}, []
+        names, kept = [source.name for source in new if source.position], []
         position = max(source.position for source in new) + 1
         for source in self._ledger.sources(old):
-            if fold(source.name) not in names:
+            if not any(takes_place(name, source.name) for name in names):
                 path = self._spool / old.id / str(source.position)
                 kept.append(self._copy(path, part / str(position), position, token, source.name))
                 position += 1

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME…] [--rounds N]`: small, xlsx, rules, memory, start; all of them when none is named."""
+"""`python -m tests.bench [NAME…] [--rounds N]`: one of NAMES, or all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.gpghome import Home
 from tests.support.sshd import SSHD, Sshd
 from tests.support.world import World
 
-NAMES = ("start", "rules", "xlsx", "small", "memory")
+NAMES = ("start", "rules", "xlsx", "marks", "small", "memory")
 
 
 @contextmanager
@@ -51,6 +51,12 @@ def _xlsx(folder: Path, arguments: argparse.Namespace) -> None:
     reading.run(folder, arguments.rounds or 5)
 
 
+def _marks(folder: Path, arguments: argparse.Namespace) -> None:
+    from tests.bench import marks
+
+    marks.run(folder, arguments.rounds or 7, arguments.rows)
+
+
 def _rules(folder: Path, arguments: argparse.Namespace) -> None:
     from tests.bench import rules
 
@@ -67,6 +73,7 @@ RUN: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     "start": _start,
     "rules": _rules,
     "xlsx": _xlsx,
+    "marks": _marks,
     "small": _small,
     "memory": _memory,
 }

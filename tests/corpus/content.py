@@ -304,7 +304,10 @@ def faults(formulas_as_text: bool = True) -> Document:
     again = {"证书编号": left[2]["证书编号"][:11] + "99999"}
     made.append(({**left[2], **again}, [("same-award-twice", "证件号码")]))
     made.append(
-        ({**left[2], "证书编号": left[2]["证书编号"][:11] + "99998", "姓名": "测试乙"}, [("id-conflict", "证件号码")])
+        (
+            {**left[2], "证书编号": left[2]["证书编号"][:11] + "99998", "姓名": "测试乙"},
+            [("id-conflict", "证件号码"), ("serial-gap", "证书编号")],
+        )
     )
     if formulas_as_text:
         made.append(({**left[3], "鉴定中心": "=1+1"}, [("formula-text", "鉴定中心")]))

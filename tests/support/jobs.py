@@ -81,6 +81,18 @@ def fault_of_ours(args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | N
     return confirm.examine(None), b""  # type: ignore[arg-type]
 
 
+def half_a_book(args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress) -> Result:
+    """Write the beginning of a workbook, then do the bad thing that the file is called."""
+    assert out is not None
+    out.write(b"PK\3\4 half a book")
+    out.flush()
+    name = Path(args["names"][args["at"]]).stem
+    while name == "flood":
+        out.write(bytes(1 << 20))
+    _DEEDS[name]()
+    return {"made": True}, b""
+
+
 def _works(attempt: Callable[[], object]) -> bool:
     try:
         attempt()
@@ -159,5 +171,15 @@ _DEEDS: dict[str, Callable[[], object]] = {
 }
 JOBS = {
     name: f"tests.support.jobs:{name}"
-    for name in ("echo", "misbehave", "sleep", "probe", "surroundings", "threads", "check", "fault_of_ours")
+    for name in (
+        "echo",
+        "misbehave",
+        "sleep",
+        "probe",
+        "surroundings",
+        "threads",
+        "check",
+        "fault_of_ours",
+        "half_a_book",
+    )
 }
