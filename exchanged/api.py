@@ -109,11 +109,40 @@ def scan(path: Path, settings: Settings | None = None, *, language: str = "zh") 
     from exchanged.stages import confirm
 
     max_pages = settings.confirmation.max_pages if settings else 10
-    with Sandbox() as sandbox:
-        found = confirm.look(path, max_pages, sandbox)
+    with Sandbox() as sandbox, path.open("rb", buffering=0) as file:
+        found = confirm.look(file.fileno(), max_pages, sandbox)
     overrides = settings.standard.severity if settings else {}
-    findings = [confirm.finding(one, overrides, path.name) for one in found["findings"]]
+    findings = [confirm.finding(one, overrides, path.name) for one in confirm.judge(found, None)]
     return document.scan(path.name, found, [one for one in findings if one.severity != "off"], language)
+
+
+def form(
+    paths: Sequence[Path],
+    out: Path,
+    settings: Settings | None = None,
+    *,
+    language: str = "zh",
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Check spreadsheets and, when they are valid, write their filled-in form. Gives `exchanged-check/1`.
+
+    The form names the batch that the daemon would make of these files today; without settings the unit and its people
+    are left to be written by hand. Raises NotYet without a font or when the form cannot be drawn, OSError when it
+    cannot be written.
+    """
+    from exchanged import disk
+    from exchanged.confirmation import unclaimed
+    from exchanged.sandbox import Sandbox
+    from exchanged.stages import form as forms
+    from exchanged.steps import today
+
+    said = check(paths, settings, language=language, progress=progress)
+    if said["verdict"] == "valid":
+        with Sandbox() as sandbox:
+            font = settings.confirmation.font if settings else None
+            content = forms.drawn(unclaimed(settings, paths, said, today()), font, sandbox)
+        disk.write(out, content, 0o644)
+    return said
 
 
 def standard(settings: Settings | None = None) -> dict[str, Any]:

@@ -217,7 +217,10 @@ def _thresholds(section: Section) -> dict[str, int]:
 
 @closing
 def _confirmation(section: Section) -> Confirmation:
-    return Confirmation(max_pages=section.take("max_pages", shapes.whole(1, 1000), 10))
+    return Confirmation(
+        max_pages=section.take("max_pages", shapes.whole(1, 1000), 10),
+        font=section.take("font", shapes.optional(shapes.path), None),
+    )
 
 
 @closing

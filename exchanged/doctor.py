@@ -67,7 +67,7 @@ def examine(given: Path | None = None, *, probe: bool = True) -> list[dict[str, 
             for problem in error.problems
         ]
     looks: list[Callable[[Settings], Iterable[Line]]] = [_config, _user, _folders, _space, _erasure, _clock, _confined]
-    looks += [_ledger, _gpg, _passphrase, _identity]
+    looks += [_ledger, _font, _gpg, _passphrase, _identity]
     if _ours(settings.sealing.gnupg_home):  # else gpg would leave an agent that shuts the daemon out
         looks += [_keys, _token]
     looks += [_server] if probe else []
@@ -228,6 +228,24 @@ def _gpg(settings: Settings) -> Iterator[Line]:
     facts: dict[str, Fact] = {"version": ".".join(map(str, version)) or "?"}
     old = version < OLDEST_GPG
     yield Line("gpg", FAIL if old else OK, "doctor.gpg_old" if old else "doctor.gpg_ok", facts)
+
+
+def _font(settings: Settings) -> Iterator[Line]:
+    """Without one no form is written; what the font lacks is printed as 〓."""
+    from exchanged.form import write
+
+    given = settings.confirmation.font
+    try:
+        path = write.find_font(str(given) if given else None)
+        unit = settings.unit
+        lacking = write.lacking(path, unit.name + unit.head + unit.information_manager)
+    except write.FontMissing as missing:
+        yield Line("font", WARN, "form.font_missing", {"path": missing.path or ""})
+        return
+    if lacking:
+        yield Line("font", WARN, "doctor.font_lacks", {"path": path, "count": lacking})
+    else:
+        yield Line("font", OK, "doctor.font_ok", {"path": path})
 
 
 def _keys(settings: Settings) -> Iterator[Line]:

@@ -81,13 +81,17 @@ class Not(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files that belong together: one lane, one stem, and the sub-folder they lie in, if any."""
+    """Files that belong together: one lane, one stem, and the sub-folder they lie in, if any.
+
+    joins: the batch that waits for this scan, as the code on it says.
+    """
 
     lane: Path
     data_type: str
     stem: str
     folder: str | None
     items: tuple[Item, ...]
+    joins: str | None = None
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from exchanged.errors import Refused
 from exchanged.ledger import Ledger, Record, Source, now
 from exchanged.sandbox import Sandbox
 from exchanged.settings import Settings
-from exchanged.stages import annotate, giveback, shred
+from exchanged.stages import annotate, form, giveback, shred
 from exchanged.states import State
 
 SOFTWARE = f"exchanged {__version__}"
@@ -55,6 +55,7 @@ class Endings:
             language, findings = self._settings.language, refusal.findings
             return report.reports(batch.id, batch.stem, result, findings, language, note, marked=marked)
 
+        form.take_away(self._settings.folders.forms, self._ledger.shown(batch.facts.get("form")))
         giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, add)
         return {
             "errors": result["summary"]["error"],
@@ -106,6 +107,7 @@ class Endings:
         """A finished batch: nothing of it stays but the evidence, and for a reported one the clerk's slip."""
         if batch.state is State.WITHDRAWN and (self._spool / batch.id).is_dir():
             self.give_back(batch, Refused(), "withdrawn")
+        form.take_away(self._settings.folders.forms, self._ledger.shown(batch.facts.get("form")))
         if batch.state is State.CLOSED:
             known = batch
             self._slip(batch)

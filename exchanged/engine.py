@@ -112,7 +112,7 @@ class Engine:
         self.settings = settings
         self._steps = Steps(settings, self.ledger, self._secrets, self._sandbox)
         self._flow = Flow(self.ledger, self._steps)
-        self._intake = Intake(settings, self.ledger, self._secrets, self._steps.spool)
+        self._intake = Intake(settings, self.ledger, self._secrets, self._steps.spool, self._steps.confirmation.codes)
 
     def recover(self) -> None:
         """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not the last one."""

@@ -81,3 +81,15 @@ def scan(
     from exchanged.stages import confirm
 
     return confirm.examine(files[0], args["max_pages"]), b""
+
+
+def form(
+    args: dict[str, Any], files: list[BinaryIO], out: BinaryIO | None, progress: Progress
+) -> tuple[dict[str, Any], bytes]:
+    """Draw the filled-in form; no bytes where the font cannot be used."""
+    from exchanged.form import write
+
+    try:
+        return {}, write.draw(write.Form(**args["form"]), args["font"])
+    except write.FontMissing:
+        return {}, b""

@@ -38,7 +38,7 @@ def row(batch: Record) -> dict[str, Any]:
 
 def show(ledger: Ledger, batch: Record) -> dict[str, Any]:
     """Everything known about one batch."""
-    hidden = {"note", "counts", "wait_until", "file_rows", "reason", "reason_facts", "rows", "digest"}
+    hidden = {"note", "counts", "form", "wait_until", "file_rows", "reason", "reason_facts", "rows", "digest"}
     facts = {name: value for name, value in batch.facts.items() if name not in hidden}
     sources = [
         {"role": "source" if one.position else "scan", "name": one.name, "bytes": one.bytes, "sha256": one.sha256}

@@ -34,6 +34,7 @@ JOBS: Mapping[str, str] = {
     "scan": "exchanged.jobs:scan",
     "pack": "exchanged.jobs:pack",
     "annotate": "exchanged.jobs:annotate",
+    "form": "exchanged.jobs:form",
 }
 _TABLES = (
     *(
@@ -57,6 +58,8 @@ PRELOAD: Mapping[str, Sequence[str]] = {
         "exchanged.reading.pdf",
         "exchanged.reading.raster",
         "exchanged.stages.confirm",
+        "exchanged.reading.picture",
+        "exchanged.form.ink",
         "exchanged.warm:scans",
     ),
     "pack": (*_TABLES, "exchanged.sealing.package"),

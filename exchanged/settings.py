@@ -56,9 +56,10 @@ class Standard:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What a confirmation scan may be."""
+    """What a confirmation scan may be; `font`: the form's, None for one that is found."""
 
     max_pages: int
+    font: Path | None
 
 
 @dataclass(frozen=True, slots=True)

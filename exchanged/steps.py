@@ -21,6 +21,7 @@ from typing import Any
 from exchanged import comparison, config, disk, log
 from exchanged.batch import Checks, Finding, Parcel, Severity
 from exchanged.comparison import Examined
+from exchanged.confirmation import Confirmation
 from exchanged.endings import SOFTWARE, Endings, sorted_sheets
 from exchanged.errors import Held, NotYet, Refused
 from exchanged.ledger import Ledger, Record, Source, now
@@ -48,6 +49,7 @@ class Steps:
         self.spool = disk.folder(settings.folders.state / "spool")
         self._outbox = disk.folder(settings.folders.state / "outbox")
         self.endings = Endings(settings, ledger, sandbox, self.spool, self._outbox)
+        self.confirmation = Confirmation(settings, ledger, sandbox)
         self._sealing: Any = None
         self._courier: Any = None
         self._pin = threading.Lock()
@@ -108,25 +110,10 @@ class Steps:
 
     def confirm(self, batch: Record) -> dict[str, Any]:
         """Look at the scan, once it has come. Raises NotYet while the batch waits for it, Refused if it never came."""
-        sources = self._ledger.sources(batch)
-        scan = next((one for one in sources if not one.position), None)
-        until = float(batch.facts["wait_until"])
+        scan = next((one for one in self._ledger.sources(batch) if not one.position), None)
         if scan is None:
-            if time.time() < until:
-                raise NotYet("confirmation.waiting", until=int(until))
-            missing = {"rule": "confirmation-missing"}
-            raise Refused(confirming.finding(missing, self.settings.standard.severity, None))
-        found = confirming.look(self._file(batch, scan), self.settings.confirmation.max_pages, self._sandbox)
-        overrides = self.settings.standard.severity
-        findings = [confirming.finding(one, overrides, scan.name) for one in found["findings"]]
-        findings = [one for one in findings if one.severity is not Severity.OFF]
-        if any(one.severity is Severity.ERROR for one in findings):
-            raise Refused(*findings)
-        warnings = dict(batch.facts["warnings"])
-        for one in findings:
-            warnings[one.rule] = warnings.get(one.rule, 0) + 1
-        holds = batch.facts["holds"] + sum(one.severity is Severity.HOLD for one in findings)
-        return {"pages": found["pages"], "warnings": warnings, "holds": holds, "form_code": False}
+            raise self.confirmation.wait(batch)
+        return self.confirmation.judged(batch, scan, self._file(batch, scan))
 
     # --- confirmed -> sealed --------------------------------------------------------------------------------------
 
@@ -305,7 +292,7 @@ class Steps:
         """
         size = sum(source.bytes for source in self._ledger.sources(batch))
         memory = max(checking.bounds(max(size, SMALL)).memory, confirming.BOUNDS.memory)
-        reads = [str(path) for path in self.settings.standard.catalogues]
+        reads = [*map(str, self.settings.standard.catalogues), *self.confirmation.reads()]
         return self._sandbox.keep(memory, reads, again=size <= SMALL)
 
     def spend_child(self) -> None:

@@ -14,7 +14,7 @@ from tests.support.records import csv_text
 from tests.support.world import World
 
 ONE, TWO, THREE = (Cert(person=n, serial=n + 1) for n in range(3))
-QUIET = {"deadline-missed": "off"}
+QUIET = {"deadline-missed": "off", "confirmation-code-missing": "off"}
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"flow"},
     {"steps"},
-    {"endings", "comparison", "checking", "indexing", "marking", "jobs", "warm"},
+    {"endings", "confirmation", "comparison", "checking", "indexing", "marking", "jobs", "warm"},
     {"stages"},
     {
         "sandbox",

@@ -62,6 +62,10 @@ COMMANDS: dict[str, Command] = {
         ),
         json=True,
     ),
+    "form": Command(
+        "data:form",
+        (FILES, _argument("-o", "--out", help="cli.form_out", metavar="FORM.pdf", type=Path, required=True)),
+    ),
     "scan": Command("data:scan", (_argument("file", help="cli.scan_file", metavar="FILE.pdf", type=Path),), json=True),
     "status": Command("batches:status", json=True),
     "list": Command("batches:listing", json=True),

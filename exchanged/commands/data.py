@@ -52,6 +52,30 @@ def check(arguments: Arguments) -> int:
     return status.OK if result["verdict"] == "valid" else status.WRONG
 
 
+def form(arguments: Arguments) -> int:
+    """Writes the filled-in form for valid spreadsheets; refuses invalid ones as check does."""
+    from exchanged import api
+    from exchanged.views.check import check_page
+    from exchanged.views.progress import Progress
+
+    for file in arguments.files:
+        _readable(file)
+    if any(_same(arguments.out, file) for file in arguments.files):
+        raise Usage("cli.same_file", file=str(arguments.out))
+    settings, language = _settings_if_any(arguments), arguments.language
+    label = text("check.working", language)
+    with Progress(label, lambda n: text("check.rows", language, n=f"{n:,}"), on=True) as progress:
+        try:
+            result = api.form(arguments.files, arguments.out, settings, language=language, progress=progress)
+        except OSError:
+            raise Usage("cli.unwritable", file=str(arguments.out)) from None
+    answer(arguments, result, check_page)
+    if result["verdict"] != "valid":
+        return status.WRONG
+    tell("", text("cli.form_written", language, file=str(arguments.out)))
+    return status.OK
+
+
 def scan(arguments: Arguments) -> int:
     """Checks a confirmation scan alone."""
     from exchanged import api

@@ -290,6 +290,17 @@ class Books(Store):
             rows = self._db.execute(query, (pairing,)).fetchall()
         return [record for record in map(self._record, rows) if record.state not in TERMINAL]
 
+    def unconfirmed(self) -> list[Record]:
+        """Valid batches that wait for their scan, newest first."""
+        query = (
+            "SELECT * FROM batch b WHERE cleared = 0 AND (state = ? OR (state = ? AND held_from = ?))"
+            " AND NOT EXISTS (SELECT 1 FROM source s WHERE s.batch = b.ordinal AND s.position = 0)"
+            " ORDER BY ordinal DESC"
+        )
+        with self.reading():
+            rows = self._db.execute(query, (State.VALIDATED, State.HELD, State.VALIDATED)).fetchall()
+        return [self._record(row) for row in rows]
+
     def count_named(self, prefix: str) -> int:
         """How many batches have an id that begins so."""
         with self.reading():

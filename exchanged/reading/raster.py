@@ -17,12 +17,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
 from exchanged.reading.pdf import DEPTH, PIXELS, Unfit
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 COVER = 0.6  # share of a page that its pictures must fill
 PIECES = 2000  # pictures of one page; a scanner cuts a page into some dozens
@@ -96,6 +100,18 @@ class Raster:
         try:
             quick = _jpeg_ink(page)
             return (_ink(page) if quick is None or quick < SURELY else quick) < INK
+        finally:
+            page.close()
+
+    def picture(self, index: int, sheet: Sheet) -> tuple[npt.NDArray[np.uint8], float]:
+        """Page `index` as pixels, grey or in colour, and about how many there are to an inch."""
+        from exchanged.reading import picture
+
+        page = self._page(index)
+        try:
+            jpeg = only_jpeg(page)
+            seen = picture.decoded(jpeg, sheet.dpi) if jpeg is not None else None
+            return seen or picture.rendered(page, sheet.dpi)
         finally:
             page.close()
 
@@ -269,13 +285,13 @@ def _ink(page: Any) -> float:
 
 def _jpeg_ink(page: Any) -> float | None:
     """The same of the one JPEG that a page is, decoded at an eighth of its size; None where a page is anything else."""
-    objects = list(page.get_objects(max_depth=1))
-    if len(objects) != 1 or objects[0].type != pdfium.FPDF_PAGEOBJ_IMAGE or objects[0].get_filters() != ["DCTDecode"]:
+    jpeg = only_jpeg(page)
+    if jpeg is None:
         return None
     from PIL import Image
 
     try:
-        picture = Image.open(io.BytesIO(bytes(objects[0].get_data())), formats=["JPEG"])
+        picture = Image.open(io.BytesIO(jpeg), formats=["JPEG"])
         picture.draft("L", (picture.width // 8, picture.height // 8))
         if picture.mode != "L" or picture.width < 8 or picture.height < 8:
             return None
@@ -283,6 +299,14 @@ def _jpeg_ink(page: Any) -> float | None:
         return _inked(picture.crop((across, up, picture.width - across, picture.height - up)).tobytes())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def only_jpeg(page: Any) -> bytes | None:
+    """The JPEG that a page is; None where it is anything else, or more."""
+    objects = list(page.get_objects(max_depth=1))
+    if len(objects) != 1 or objects[0].type != pdfium.FPDF_PAGEOBJ_IMAGE or objects[0].get_filters() != ["DCTDecode"]:
+        return None
+    return bytes(objects[0].get_data())
 
 
 def _inked(data: bytes) -> float:

@@ -1,9 +1,9 @@
-"""Look whether a PDF is the scan of a signed form: safe to open, and a picture of paper.
+"""Look whether a PDF is the scan of a signed form: safe to open, a picture of paper, with this batch's code on it.
 
-`look` is the daemon's side, `examine` the confined child's.
+`look` and `judge` are the daemon's side, `examine` the confined child's.
 
-Takes   a PDF in the spool
-Gives   its number of pages and what was found wrong with it
+Takes   a PDF, and the table that its form was printed for
+Gives   its number of pages, what was found wrong with it, whether its code ties it to the table
 Redo    only reads
 Ends    with findings whatever the file is, also one that exhausts or crashes the child
 """
@@ -11,11 +11,12 @@ Ends    with findings whatever the file is, also one that exhausts or crashes th
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from exchanged.batch import Fact, Finding
+from exchanged.form.code import Code, parse
 from exchanged.sandbox import Bounds, Died, Sandbox, blame
 
 DPI = 150
@@ -24,17 +25,66 @@ BOUNDS = Bounds(memory=3 << 29, cpu=20, wall=120.0)
 Found = dict[str, Any]
 
 
-def look(scan: Path, max_pages: int, sandbox: Sandbox) -> dict[str, Any]:
-    """Look at a scan in a confined child: `pages` and `findings` (rule, facts). A child that dies is a finding.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a form must have been printed for. `digest`: "sha256:" and 64 hex digits."""
+
+    digest: str
+    rows: int
+
+
+def look(scan: int, max_pages: int, sandbox: Sandbox, bounds: Bounds = BOUNDS) -> dict[str, Any]:
+    """Look at an open scan in a confined child: as `examine`. A child that dies is a finding.
 
     Raises NotYet("check.crashed") when the child was killed from outside.
     """
-    with scan.open("rb", buffering=0) as file:
-        try:
-            return sandbox.run("scan", {"max_pages": max_pages}, [file.fileno()], limits=BOUNDS).value
-        except Died as end:
-            blame(end)
-            return {"pages": 0, "findings": [{"rule": "file-unreadable", "facts": {}}]}
+    try:
+        return sandbox.run("scan", {"max_pages": max_pages}, [scan], limits=bounds).value
+    except Died as end:
+        blame(end)
+        return {"pages": 0, "findings": [{"rule": "file-unreadable", "facts": {}}], "forms": [], "stamped": None}
+
+
+def codes(found: Mapping[str, Any]) -> list[Code]:
+    """The codes that stand on a scan, in the order of its pages."""
+    return [code for one in found["forms"] if (code := parse(one["code"])) is not None]
+
+
+def judge(found: Mapping[str, Any], table: Table | None) -> list[Found]:
+    """What is wrong with a scan that has been looked at; for no table: as far as can be told from the scan alone."""
+    if found["findings"]:
+        return list(found["findings"])
+    forms = found["forms"]
+    if not forms:
+        unseen = [_found("confirmation-seal-missing", {})] if found["stamped"] is False else []
+        return [_found("confirmation-code-missing", {}), *unseen]
+    return _mismatch(forms, table) or _unsigned(forms)
+
+
+def _mismatch(forms: Sequence[Mapping[str, Any]], table: Table | None) -> list[Found]:
+    """Codes of other data, of several forms, or not of every page."""
+    known = [(form["page"], code) for form in forms if (code := parse(form["code"])) is not None]
+    first = known[0][1]
+    for page, code in known:
+        if table is not None and not code.same_data(table.digest, table.rows):
+            return [_found("confirmation-code-mismatch", {"page": page, "why": "other-data"})]
+        if (code.batch, code.digest, code.rows, code.pages) != (first.batch, first.digest, first.rows, first.pages):
+            return [_found("confirmation-code-mismatch", {"page": page, "why": "mixed-forms"})]
+    missing = sorted(set(range(1, first.pages + 1)) - {code.page for _, code in known})
+    if missing:
+        facts: dict[str, Fact] = {"why": "page-missing", "missing": "、".join(map(str, missing)), "pages": first.pages}
+        return [_found("confirmation-code-mismatch", facts)]
+    return []
+
+
+def _unsigned(forms: Sequence[Mapping[str, Any]]) -> list[Found]:
+    """Boxes without a signature and a seal that is not there, where the form's last page shows them."""
+    last = next((form for form in forms if form["signed"] is not None), None)
+    if last is None:
+        return []
+    empty = [name for name in ("manager", "head") if name not in last["signed"]]
+    found = [_found("confirmation-signature-missing", {"page": last["page"], "box": f"box-{name}"}) for name in empty]
+    return found if last["sealed"] else [*found, _found("confirmation-seal-missing", {"page": last["page"]})]
 
 
 def finding(one: Mapping[str, Any], overrides: Mapping[str, str], name: str | None) -> Finding:
@@ -45,26 +95,31 @@ def finding(one: Mapping[str, Any], overrides: Mapping[str, str], name: str | No
 
 
 def examine(source: BinaryIO, max_pages: int = 10) -> dict[str, Any]:
-    """Examine one scan: `{"pages": n, "findings": [{"rule", "facts"}]}`, findings in page order.
+    """Examine one scan: `pages`, `findings` (rule, facts) in page order, `forms` and `stamped`.
+
+    forms: for every page with a code of ours `page`, `code`, and on a form's last page `signed` (boxes with something
+    written in) and `sealed`. stamped: whether a page in colour has a red round seal, where there is no code; else None.
 
     To be called in a child process only: a hostile file may exhaust memory or time, or crash the libraries.
     """
     from exchanged.reading import pdf
 
     data = source.read()
+    seen: dict[str, Any] = {"forms": [], "stamped": None}
     try:
         whole = pdf.structure(io.BytesIO(data), max_pages)
         findings = [_found("confirmation-active", {"kind": whole.active})] if whole.active else []
         if not 1 <= whole.pages <= max_pages:
             findings.append(_found("confirmation-pages", {"pages": whole.pages, "most": max_pages}))
         else:
-            findings += _pages(data, whole)
+            pictured, seen = _pages(data, whole)
+            findings += pictured
     except pdf.Unfit as unfit:
-        return {"pages": 0, "findings": [_found(unfit.rule, unfit.facts)]}
-    return {"pages": whole.pages, "findings": findings}
+        return {"pages": 0, "findings": [_found(unfit.rule, unfit.facts)], "forms": [], "stamped": None}
+    return {"pages": whole.pages, "findings": findings, **seen}
 
 
-def _pages(data: bytes, whole: Any) -> list[Found]:
+def _pages(data: bytes, whole: Any) -> tuple[list[Found], dict[str, Any]]:
     from exchanged.reading import pdf, raster
 
     with raster.Raster(data) as pages:
@@ -74,7 +129,28 @@ def _pages(data: bytes, whole: Any) -> list[Found]:
         findings = [each for number, sheet in enumerate(sheets, 1) for each in _page(number, sheet)]
         if all(sheet.empty or (_scanned(sheet) and pages.blank(index)) for index, sheet in enumerate(sheets)):
             findings.append(_found("confirmation-blank", {}))
-    return findings
+        return findings, {"forms": [], "stamped": None} if findings else _forms(pages, sheets)
+
+
+def _forms(pages: Any, sheets: Sequence[Any]) -> dict[str, Any]:
+    """What is read back from the pages."""
+    from exchanged.form import ink, read
+
+    forms: list[dict[str, Any]] = []
+    stamped: bool | None = None
+    for index, sheet in enumerate(sheets):
+        picture, dpi = pages.picture(index, sheet)
+        found = read.find(picture, dpi)
+        if found is None:
+            if picture.ndim == 3 and not stamped:
+                stamped = ink.stamped(picture, dpi / read.MM)
+            continue
+        last = found.code.page == found.code.pages
+        marks = ink.marks(picture, found.place) if last else None
+        signed = list(marks.signed) if marks else None
+        sealed = marks.sealed if marks else None
+        forms.append({"page": index + 1, "code": found.code.text, "signed": signed, "sealed": sealed})
+    return {"forms": forms, "stamped": None if forms else stamped}
 
 
 def _page(number: int, sheet: Any) -> list[Found]:

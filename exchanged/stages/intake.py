@@ -16,10 +16,13 @@ import os
 import secrets as random
 import time
 import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from exchanged import disk, log
-from exchanged.drop import CLAIMS, Drop, Group, Item, fold, mark_of, takes_place
+from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, fold, mark_of, takes_place
+from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
@@ -29,15 +32,52 @@ RESERVE = 16 << 20  # bytes that claiming leaves free, so that the ledger can al
 
 
 class Intake:
-    """Takes files out of one drop folder. `look` is the drop folder's own."""
+    """Takes files out of one drop folder. `codes` reads the codes on a scan."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, secrets: Secrets, spool: Path) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, secrets: Secrets, spool: Path, codes: Callable[[Path], Sequence[Code]]
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._secrets = secrets
         self._spool = spool
         self._drop = Drop(settings, secrets, lambda group: self._waiting(group) is not None)
-        self.look = self._drop.look
+        self._codes = codes
+        self._read: dict[Path, tuple[Mark, Sequence[Code]]] = {}
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def look(self) -> Found:
+        """What the drop folder holds; a scan with the code of a waiting batch goes to that, whatever its name."""
+        found = self._drop.look()
+        if any(item.is_pdf for group in found.ready for item in group.items):
+            waiting = self._ledger.unconfirmed()
+            found.ready = [each for group in found.ready for each in self._routed(group, waiting)]
+        return found
+
+    def _routed(self, group: Group, waiting: Sequence[Record]) -> Iterator[Group]:
+        """A group without the scans that belong to waiting batches, and each of those alone."""
+        own = {batch.id for batch in self._ledger.paired(self.pairing(group.data_type, group.stem))}
+        paired = any(not item.is_scan for item in group.items)
+        left = []
+        for item in group.items:
+            batch = self._named(item, waiting) if item.is_pdf and waiting else None
+            if batch is None or (paired and batch.id in own):  # its spreadsheet has come anew: that will be judged
+                left.append(item)
+            else:
+                yield replace(group, items=(item,), joins=batch.id)
+        if left:
+            yield replace(group, items=tuple(left))
+
+    def _named(self, item: Item, waiting: Sequence[Record]) -> Record | None:
+        """The waiting batch that a scan's code names, or else whose very data it was printed for."""
+        mark, codes = self._read.get(item.path, (None, ()))
+        if mark != item.mark:
+            codes = self._codes(item.path)
+            self._read[item.path] = item.mark, codes
+        named = [batch for batch in waiting if any(code.batch == batch.id for code in codes)]
+        alike = [b for b in waiting if any(code.same_data(b.digest or "", b.rows or 0) for code in codes)]
+        return (*named, *alike, None)[0]
 
     # --- claiming -------------------------------------------------------------------------------------------------
 
@@ -46,7 +86,9 @@ class Intake:
         return self._secrets.pseudonym(f"{data_type}\0{fold(stem)}".encode("utf-8", "surrogateescape"))
 
     def _waiting(self, group: Group) -> Record | None:
-        """The batch of this lane and stem that still waits for its scan."""
+        """The batch of this lane and stem that still waits for its scan, or the one that the scan's code has named."""
+        if group.joins is not None:
+            return next((batch for batch in self._ledger.unconfirmed() if batch.id == group.joins), None)
         for batch in self._ledger.paired(self.pairing(group.data_type, group.stem)):
             early = (batch.held_from or batch.state) in (State.CLAIMED, State.VALIDATED)
             if early and all(source.position for source in self._ledger.sources(batch)):
@@ -97,6 +139,7 @@ class Intake:
             return None
         for item in group.items:
             self._drop.forget(item.path)
+            self._read.pop(item.path, None)
         return moved
 
     def _enter(self, group: Group, claimed: list[tuple[Item, Path]], token: str, old: Record | None) -> Record | None:
@@ -159,10 +202,8 @@ class Intake:
 
     def _name(self, group: Group, sources: list[Source]) -> str:
         """Unit, date, ten hex digits of the content: the same files give the same name, a second time the next one."""
-        content = hashlib.sha256()
-        for part in (group.data_type, fold(group.stem), *(source.sha256 for source in sources)):
-            content.update(part.encode("utf-8", "surrogateescape") + b"\0")
-        prefix = f"{self._settings.unit.code}-{time.strftime('%Y%m%d')}-{content.hexdigest()[:10]}"
+        digests = [source.sha256 for source in sources]
+        prefix = content_name(self._settings.unit.code, group.data_type, group.stem, digests)
         again = self._ledger.count_named(prefix)
         return f"{prefix}-{again + 1}" if again else prefix
 
@@ -215,6 +256,14 @@ class Intake:
                 disk.destroy_tree(path, self._settings.deletion.overwrite)
             elif path.is_dir():
                 disk.sweep(path)
+
+
+def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -> str:
+    """The name of a batch: unit, today, ten hex digits of its content (SHA-256 of each file, hex)."""
+    content = hashlib.sha256()
+    for part in (data_type, fold(stem), *digests):
+        content.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    return f"{unit}-{time.strftime('%Y%m%d')}-{content.hexdigest()[:10]}"
 
 
 def _nfc(name: str) -> str:

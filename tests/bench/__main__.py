@@ -15,7 +15,7 @@ from tests.support.gpghome import Home
 from tests.support.sshd import SSHD, Sshd
 from tests.support.world import World
 
-NAMES = ("start", "rules", "xlsx", "marks", "small", "memory")
+NAMES = ("start", "rules", "xlsx", "marks", "paper", "small", "memory")
 
 
 @contextmanager
@@ -57,6 +57,12 @@ def _marks(folder: Path, arguments: argparse.Namespace) -> None:
     marks.run(folder, arguments.rounds or 7, arguments.rows)
 
 
+def _paper(folder: Path, arguments: argparse.Namespace) -> None:
+    from tests.bench import paper
+
+    paper.run(folder, arguments.rounds or 7)
+
+
 def _rules(folder: Path, arguments: argparse.Namespace) -> None:
     from tests.bench import rules
 
@@ -74,6 +80,7 @@ RUN: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     "rules": _rules,
     "xlsx": _xlsx,
     "marks": _marks,
+    "paper": _paper,
     "small": _small,
     "memory": _memory,
 }

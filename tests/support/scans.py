@@ -54,10 +54,10 @@ def _fax_stream(pdf: Pdf, image: Image.Image) -> Stream:
     buffer = io.BytesIO()
     image.save(buffer, "TIFF", compression="group4", tiffinfo={278: image.height})
     with Image.open(buffer) as tiff:
-        offset, length = tiff.tag_v2[273][0], tiff.tag_v2[279][0]
+        offset, length, black_is_0 = tiff.tag_v2[273][0], tiff.tag_v2[279][0], tiff.tag_v2[262] == 1
     stream = Stream(pdf, buffer.getvalue()[offset : offset + length])
     stream.Type, stream.Subtype, stream.Filter = Name.XObject, Name.Image, Name.CCITTFaxDecode
-    stream.DecodeParms = Dictionary(K=-1, Columns=image.width, Rows=image.height, BlackIs1=False)
+    stream.DecodeParms = Dictionary(K=-1, Columns=image.width, Rows=image.height, BlackIs1=black_is_0)
     stream.Width, stream.Height, stream.ColorSpace, stream.BitsPerComponent = *image.size, Name.DeviceGray, 1
     return stream
 

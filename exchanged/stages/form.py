@@ -1,0 +1,73 @@
+"""Put the filled-in form of a valid batch where the clerk prints it, and take it away when the batch moves on.
+
+Takes   what the form says, the clerk's folder of forms
+Gives   the form's name and digest, by which it is known again
+Redo    the same form has the same bytes: a second writing changes nothing; only a file with just these is removed
+Ends    NotYet form.font_missing, form.failed; OSError when the folder cannot be written
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from exchanged import disk
+from exchanged.errors import NotYet
+from exchanged.form.write import FontMissing, Form, find_font
+from exchanged.sandbox import Bounds, Died, Sandbox
+
+BOUNDS = Bounds(memory=1 << 30, cpu=30, wall=120.0)
+MODE = 0o660  # the clerks' group prints it and may throw it away
+
+
+def drawn(form: Form, font: Path | None, sandbox: Sandbox) -> bytes:
+    """The form as a PDF, drawn in a confined child. `font`: the configured one, None for one that is found."""
+    try:
+        path = find_font(str(font) if font else None)
+        answer = sandbox.run("form", {"form": asdict(form), "font": path}, limits=BOUNDS, reads=[path])
+    except FontMissing as missing:
+        raise NotYet("form.font_missing", path=missing.path or "") from None
+    except Died as end:
+        raise NotYet("form.failed", problem=end.reason) from None
+    if not answer.payload:
+        raise NotYet("form.font_missing", path=path)
+    return bytes(answer.payload)
+
+
+def put(folder: Path, name: str, content: bytes) -> dict[str, str]:
+    """Write a form under its name, unless it lies there; gives what `take_away` needs."""
+    digest = hashlib.sha256(content).hexdigest()
+    if not _is(folder / name, digest):
+        disk.write(folder / name, content, MODE)
+    return {"name": name, "sha256": digest}
+
+
+def take_away(folder: Path, form: Mapping[str, str] | None) -> None:
+    """Remove a form that was put, if it lies there unchanged."""
+    if form is None or not _is(folder / form["name"], form["sha256"]):
+        return
+    (folder / form["name"]).unlink(missing_ok=True)
+    disk.sync_folder(folder)
+
+
+def _is(path: Path, digest: str) -> bool:
+    try:
+        return path.is_file() and not path.is_symlink() and disk.sha256(path) == digest
+    except OSError:
+        return False
+
+
+def name(stem: str, taken: set[str], batch: str) -> str:
+    """`<stem>.pdf`; with the batch's name where another form has that. Cut where it is too long for a file system."""
+    tail = ".pdf"
+    if _cut(stem, tail) in taken:
+        tail = f".{batch}.pdf"
+    return _cut(stem, tail)
+
+
+def _cut(stem: str, tail: str) -> str:
+    while len((stem + tail).encode("utf-8", "surrogateescape")) > 255:
+        stem = stem[:-1]
+    return stem + tail

@@ -1,0 +1,148 @@
+"""From a valid batch without a scan to its form, and from the signed form back to the batch, whatever it is called."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pypdfium2
+import pytest
+
+from exchanged.form.code import parse
+from tests.support import paper, records
+from tests.support.paper import Scanner
+from tests.support.world import World, world
+
+__all__ = ["world"]
+
+
+def form_of(world: World, stem: str) -> bytes:
+    return (world.forms / f"{stem}.pdf").read_bytes()
+
+
+def states(world: World) -> dict[str, str]:
+    done = world.once()["batches"]
+    return {one["stem"]: one["state"] for one in done if one["state"] != "superseded"}
+
+
+def manifests(world: World) -> dict[str, dict[str, object]]:
+    return {m["title"]: m for m in (json.loads(one["manifest.json"]) for one in world.delivered().values())}
+
+
+def test_a_form_is_offered_signed_scanned_and_found_again_under_any_name(world: World) -> None:
+    world.sheet("一月", 12)
+    assert states(world) == {"一月": "validated"}
+    form = form_of(world, "一月")
+    world.put("SCAN0001.pdf", paper.confirmed(form))
+    assert states(world) == {"一月": "closed"}
+    assert manifests(world)["一月"]["form_code"] is True
+    assert manifests(world)["一月"]["warnings"] == {}
+    assert world.left("forms", "drop") == []
+
+
+def test_scans_for_two_batches_do_not_mix(world: World) -> None:
+    world.sheet("一月", 5, seed=1)
+    world.sheet("二月", 6, seed=2)
+    states(world)
+    forms = {stem: form_of(world, stem) for stem in ("一月", "二月")}
+    scans = {stem: paper.confirmed(form) for stem, form in forms.items()}
+    world.put("二月.pdf", scans["一月"])  # by the wrong name
+    world.put("扫描件/1.pdf", scans["二月"])
+    assert states(world) == {"一月": "closed", "二月": "closed"}
+    packed = {json.loads(one["manifest.json"])["title"]: one["confirmation.pdf"] for one in world.delivered().values()}
+    assert packed == scans
+    assert not (world.drop / "扫描件").exists()
+
+
+def test_a_scan_of_other_data_is_refused_and_the_form_taken_away(world: World) -> None:
+    world.sheet("一月", 5, seed=1)
+    states(world)
+    old = form_of(world, "一月")
+    world.sheet("一月", 6, seed=2)  # replaces it
+    world.put("一月.pdf", paper.confirmed(old))
+    assert states(world)["一月"] == "rejected"
+    (report,) = (json.loads(path.read_text()) for path in world.rejected.glob("*/report.json"))
+    assert [one["rule"] for one in report["findings"]] == ["confirmation-code-mismatch"]
+    assert world.left("forms", "drop") == []
+
+
+def test_a_form_that_the_clerk_replaced_by_a_file_of_his_own_is_left_alone(world: World) -> None:
+    world.sheet("一月", 5)
+    states(world)
+    form = form_of(world, "一月")
+    (world.forms / "一月.pdf").write_bytes(b"mine")
+    world.put("S.pdf", paper.confirmed(form))
+    assert states(world) == {"一月": "closed"}
+    assert (world.forms / "一月.pdf").read_bytes() == b"mine"
+
+
+def test_an_early_scan_waits_for_its_data(world: World) -> None:
+    sheet = world.sheet("一月", 5)
+    kept, form = world.root / "一月.csv", world.root / "form.pdf"
+    sheet.rename(kept)
+    assert world.run("form", str(kept), "-o", str(form)).returncode == 0
+    world.put("SCAN.pdf", paper.confirmed(form.read_bytes()))
+    assert states(world) == {}
+    world.put("一月.csv", kept.read_bytes())
+    states(world)
+    assert states(world) in ({}, {"一月": "closed"})
+    assert manifests(world)["一月"]["form_code"] is True
+
+
+@pytest.mark.parametrize(
+    ("sign", "seal", "found"),
+    [
+        ("both", True, []),
+        ("manager", True, ["confirmation-signature-missing"]),
+        ("none", False, 2 * ["confirmation-signature-missing"] + ["confirmation-seal-missing"]),
+    ],
+)
+def test_what_the_paper_lacks_is_a_warning_that_the_receiver_reads(
+    world: World, sign: str, seal: bool, found: list[str]
+) -> None:
+    world.sheet("一月", 5)
+    states(world)
+    scan = world.root / "scan.pdf"
+    scan.write_bytes(paper.confirmed(form_of(world, "一月"), 200, Scanner(-3, 1), sign=sign, seal=seal))
+    told = world.ask("scan", str(scan))
+    assert [one["rule"] for one in told["findings"]] == found
+    world.put("一月.pdf", scan.read_bytes())
+    assert states(world) == {"一月": "closed"}
+    warned = manifests(world)["一月"]["warnings"]
+    assert warned == {rule: found.count(rule) for rule in found}
+
+
+def test_the_form_of_an_invalid_spreadsheet_is_refused(world: World) -> None:
+    made = records.records(3)
+    made[1]["性别"] = "9"
+    bad, out = world.root / "bad.csv", world.root / "form.pdf"
+    bad.write_bytes(records.csv_text(made).encode())
+    done = world.run("form", str(bad), "-o", str(out))
+    assert done.returncode == 1
+    assert "bad-code" in done.stdout
+    assert not out.exists()
+
+
+def test_without_a_font_the_batch_waits_all_the_same(world: World) -> None:
+    world.configure(confirmation={"font": str(world.root / "none.ttf")})
+    world.sheet("一月", 5)
+    assert states(world) == {"一月": "validated"}
+    assert world.left("forms") == []
+    assert "form.font_missing" in world.log
+    world.scan("一月")
+    assert states(world) == {"一月": "closed"}
+    assert manifests(world)["一月"]["form_code"] is False
+
+
+def test_the_code_names_the_batch_the_data_and_the_page(world: World) -> None:
+    world.sheet("一月", 5)
+    done = world.once()
+    (batch,) = done["batches"]
+    with pypdfium2.PdfDocument(form_of(world, "一月")) as pdf:
+        said = pdf[0].get_textpage().get_text_range()
+    line = re.search(r"EXCHANGED1(/[^/]+){3}/1/1", "".join(said.split()))
+    code = parse(line[0]) if line else None
+    assert code is not None
+    shown = world.ask("show", batch["batch"])
+    assert (code.batch, code.rows, code.page, code.pages) == (batch["batch"], 5, 1, 1)
+    assert shown["digest"].startswith(f"sha256:{code.digest}")
