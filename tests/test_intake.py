@@ -185,9 +185,9 @@ def test_a_scan_that_never_gets_its_sheet_comes_back(world: World) -> None:
 def test_a_sheet_that_never_gets_its_scan_comes_back(world: World) -> None:
     world.configure(intake={"confirmation_wait": "1s"})
     world.sheet("一月")
-    world.once()
+    early = world.once()["batches"]  # the wait may be over before this is, on a slow machine
     time.sleep(1.2)
-    assert world.once()["batches"][0]["reason"] == "confirmation-missing"
+    assert [*world.once()["batches"], *early][0]["reason"] == "confirmation-missing"
 
 
 def test_a_bad_scan_sends_everything_back(world: World) -> None:
