@@ -16,7 +16,8 @@ from exchanged.errors import Held, NotYet, Problem
 from exchanged.stages.deliver import deliver
 from exchanged.transports import Endpoint
 from exchanged.transports.sftp import Sftp
-from tests.support.sshd import SSHD, Proxy, Sshd
+from tests.support.proxy import Proxy
+from tests.support.sshd import SSHD, Sshd
 
 BATCH = "jx-20261123-0123456789ab"
 FINAL, PART = f"{BATCH}.pgp", f".{BATCH}.pgp.part"

@@ -22,7 +22,8 @@ from exchanged.transports.probe import probe
 from exchanged.transports.sftp import Sftp
 from exchanged.transports.ssh import Socket
 from tests.support import oddserver as odd
-from tests.support.sshd import SSHD, Proxy, Sshd, free_port, keygen
+from tests.support.proxy import Proxy
+from tests.support.sshd import SSHD, Sshd, free_port, keygen
 
 
 @pytest.fixture(scope="module")
