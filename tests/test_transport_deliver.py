@@ -262,7 +262,7 @@ def test_a_package_that_was_offered_and_is_nowhere_is_not_sent_twice(
     sshd: Sshd, inbox: Path, tmp_path: Path, couriers: Any
 ) -> None:
     package, courier = parcel(tmp_path), couriers(sshd.endpoint(inbox))
-    assert failure(lambda: deliver(package, BATCH, courier, offered=True), Held).code == "delivery.outcome_unknown"
+    assert failure(lambda: deliver(package, BATCH, courier, offered=True), Held).code == "delivery.gone"
     assert names(inbox) == []
 
 
