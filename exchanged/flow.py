@@ -26,6 +26,7 @@ from exchanged.steps import Steps
 
 RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
 SPREAD = 0.2
+UNSURE = ("delivery.outcome_unknown", "delivery.gone")  # whether the server has the package is not known
 FAILURES = 3  # of a step by a fault of ours, in one state
 DEATHS = 10  # of the process during a step: hostile input dies in children, so this is mostly power, memory or a kill
 
@@ -198,8 +199,10 @@ class Flow:
         """Let a held batch go on from where it was held."""
         if batch.state is not State.HELD or batch.held_from is None:
             return False
-        # a person has looked at the server where its outcome was unknown: from here it may be sent as if never offered
-        again: dict[str, Any] = {"offered": None} if batch.reason == "delivery.outcome_unknown" else {}
+        # a person has looked at the server: from here it may be sent as if never offered, unless the configuration now
+        # says that the server takes files away, which explains where it is
+        anew = batch.reason in UNSURE and not self._steps.settings.delivery.moved_away
+        again: dict[str, Any] = {"offered": None} if anew else {}
         if batch.reason == "correction.changed":  # it corrects what is left
             again = {"corrects": None}
         self._ledger.move(batch, batch.held_from, "batch.released", released=now(), **again)
@@ -209,7 +212,7 @@ class Flow:
     def withdraw(self, batch: Record, reason: str) -> bool:
         """Take a batch back before it is delivered. The reason stays with the operator: its digest goes on record."""
         at = batch.held_from or batch.state
-        unsure = batch.reason == "delivery.outcome_unknown"
+        unsure = batch.reason in UNSURE
         if batch.acting or unsure or at not in BEFORE_DELIVERY:
             return False
         self._ledger.move(batch, State.WITHDRAWN, note=self._ledger.hide(reason))

@@ -83,7 +83,7 @@ _REASONS = {
     "delivery": {
         "critical": "host_key_mismatch",
         "error": """login_refused identity_missing inbox_missing server_full server_refused verification_failed
-            hash_unsupported conflict package_changed""",
+            hash_unsupported conflict gone package_changed""",
         "warning": "unreachable timeout outcome_unknown connection_lost",
     },
     "ledger": {"critical": "tampered older damaged newer key_missing", "error": "unavailable"},
