@@ -26,7 +26,8 @@ from exchanged.settings import Settings
 CLAIMS = ".exchanged"
 IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
 IGNORED_STARTS = (".", "~$")
-IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
+BOARD = "状态.txt"  # what waits for what, written there for the clerk
+IGNORED_NAMES = {"thumbs.db", "desktop.ini", BOARD}
 IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
 ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
 HEAD = 1024  # bytes in which a PDF's mark must stand
@@ -36,7 +37,7 @@ Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change wh
 
 def ignored(name: str, is_folder: bool = False) -> bool:
     """Whether a name in the drop folder is passed over until it changes."""
-    low = name.casefold()
+    low = unicodedata.normalize("NFKC", name).casefold()
     if is_folder and (low in IGNORED_FOLDERS or low.startswith("@ea")):
         return True
     return low.startswith(IGNORED_STARTS) or low.endswith(IGNORED_ENDINGS) or low in IGNORED_NAMES

@@ -83,7 +83,7 @@ _REASONS = {
     "delivery": {
         "critical": "host_key_mismatch",
         "error": """login_refused identity_missing inbox_missing server_full server_refused verification_failed
-            hash_unsupported conflict package_changed""",
+            hash_unsupported conflict gone package_changed""",
         "warning": "unreachable timeout outcome_unknown connection_lost",
     },
     "ledger": {"critical": "tampered older damaged newer key_missing", "error": "unavailable"},
@@ -121,6 +121,7 @@ EVENTS: dict[str, Event] = {
     "intake.claimed": Event("info", ("files", "bytes", "name_hash", "lane", "kind")),
     "intake.refused_kind": Event("warning", ("kind", "name_hash", "folder", "count")),
     "intake.ignored": Event("info", ("kind", "name_hash", "count")),
+    "intake.board_failed": Event("warning", ("errno",)),
     "intake.waiting": Event("info", ("kind", "name_hash", "count", "deadline", "until")),
     "batch.claimed": Event("info", ("files", "bytes", "lane", "name_hash", "before", "seconds")),
     "batch.scan_attached": Event("info", ("bytes", "sha256")),

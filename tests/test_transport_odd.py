@@ -97,8 +97,8 @@ def test_a_file_that_is_gone_after_the_rename_is_delivered_only_where_that_is_co
     root: Path, package: Parcel
 ) -> None:
     with odd.odd_server(root, odd.Swallows) as port:
-        assert trouble(lambda: send(package, port), Held) == "delivery.outcome_unknown"
-        assert trouble(lambda: send(package, port, offered=True), Held) == "delivery.outcome_unknown"
+        assert trouble(lambda: send(package, port), Held) == "delivery.gone"
+        assert trouble(lambda: send(package, port, offered=True), Held) == "delivery.gone"
         assert len(list((root / "taken").iterdir())) == 1
         done = send(package, port, moved_away=True)
         assert (done.gone, done.already) == (True, False)

@@ -22,7 +22,8 @@ from exchanged.transports.probe import probe
 from exchanged.transports.sftp import Sftp
 from exchanged.transports.ssh import Socket
 from tests.support import oddserver as odd
-from tests.support.sshd import SSHD, Proxy, Sshd, free_port, keygen
+from tests.support.proxy import Proxy
+from tests.support.sshd import SSHD, Sshd, free_port, keygen
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_the_probe_stops_at_what_fails_and_leaves_nothing(sshd: Sshd, tmp_path: 
 def test_the_probe_accepts_a_server_that_moves_files_away_only_where_that_is_configured(tmp_path: Path) -> None:
     with odd.odd_server(tmp_path, odd.Swallows) as port:
         lines = probe(Sftp(odd.endpoint(port)))
-        assert (lines[-1].name, lines[-1].code) == ("rename", "delivery.outcome_unknown")
+        assert (lines[-1].name, lines[-1].code) == ("rename", "delivery.gone")
         lines = probe(Sftp(odd.endpoint(port, moved_away=True)))
         assert [line.name for line in lines if line.ok] == [
             "connect",

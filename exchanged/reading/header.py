@@ -89,11 +89,11 @@ def plain(text: str) -> str:
     """A header as it is compared: NFKC, without white space, invisible characters, asterisks and notes in brackets."""
     if text in names()[0] or len(text := text.strip()) > _LONGEST:
         return text
-    text = unicodedata.normalize("NFKC", text)
-    text = "".join(c for c in text if not (c.isspace() or c in _STARS or unicodedata.category(c) in ("Cf", "Cc")))
     before = None
-    while before != text:
-        before, text = text, _NOTE.sub("", text)
+    while before != text:  # what is taken out may bring together what composes
+        before, text = text, unicodedata.normalize("NFKC", text)
+        text = "".join(c for c in text if not (c.isspace() or c in _STARS or unicodedata.category(c) in ("Cf", "Cc")))
+        text = _NOTE.sub("", text)
     return text
 
 

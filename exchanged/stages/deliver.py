@@ -4,7 +4,7 @@ Takes   the parcel, its batch name, a courier
 Gives   Delivered: remote path, hash, how it was verified, whether it was there already, the server's key
 Redo    looks first: a final file with our bytes is the work done, an unfinished one of ours is checked and continued;
         the same bytes go under the same names every time, and the rename never replaces a file
-Ends    Held delivery.package_changed, delivery.conflict, delivery.outcome_unknown (looked, and it is nowhere);
+Ends    Held delivery.package_changed, delivery.conflict, delivery.gone (offered, looked, and it is nowhere);
         NotYet for everything that is the network's or the server's doing
 
 Between the request to rename and its answer the outcome is unknown. `on_offer` is called before that request, so that
@@ -172,7 +172,7 @@ def _already(job: _Job, server: Server, final: Entry, part: Entry) -> Delivered:
 def _vanished(job: _Job, server: Server) -> Delivered:
     """The rename was asked for, and neither name is there now. Only a server known to move files away explains that."""
     if not job.endpoint.moved_away:
-        raise Held("delivery.outcome_unknown")
+        raise Held("delivery.gone")
     return Delivered(job.names.final, job.parcel.sha256, job.endpoint.verify, True, server.host_key, gone=True)
 
 
@@ -233,7 +233,9 @@ def _verify(job: _Job, server: Server) -> Verify:
         else:
             good = server.look(job.names.part)[0] == Entry("file", job.parcel.bytes)
     except Denied as denied:
-        raise _trouble(job, server, denied) from None
+        if denied.reason != "missing" or denied.operation != "open":
+            raise _trouble(job, server, denied) from None
+        good = False  # acknowledged, and forgotten
     if not good:
         _clear(job, server)
         raise NotYet("delivery.verification_failed", method=method)
@@ -251,11 +253,21 @@ def _rename(job: _Job, server: Server, method: Verify) -> Delivered:
             return _already(job, server, final, part)
         raise _trouble(job, server, denied) from None
     if there.kind == "absent" and not job.endpoint.moved_away:
-        raise Held("delivery.outcome_unknown")
+        raise Held("delivery.gone")
     if there.kind == "other" or (there.kind == "file" and there.size != job.parcel.bytes):
+        raise Held("delivery.conflict", size=there.size, expected_size=job.parcel.bytes)
+    if there.kind == "file" and method != "size" and not _still(job, server, there):
         raise Held("delivery.conflict", size=there.size, expected_size=job.parcel.bytes)
     gone = there.kind == "absent"
     return Delivered(job.names.final, job.parcel.sha256, method, False, server.host_key, gone)
+
+
+def _still(job: _Job, server: Server, there: Entry) -> bool:
+    """Looked at once more under its final name. Only a difference counts: where it cannot be read, it was before."""
+    try:
+        return _same(job, server, there)
+    except NotYet:
+        return True
 
 
 def _trouble(job: _Job, server: Server, denied: Denied) -> NotYet:

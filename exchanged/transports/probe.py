@@ -71,7 +71,7 @@ def _run(courier: Courier, lines: list[ProbeLine]) -> None:
         with _line(lines, "rename"):
             there = server.rename(part, final)
             if there.kind == "absent" and not endpoint.moved_away:
-                raise _Failed("delivery.outcome_unknown")
+                raise _Failed("delivery.gone")
         if there.kind != "absent":
             with _line(lines, "delete"):
                 server.remove(final)

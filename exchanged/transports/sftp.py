@@ -20,7 +20,7 @@ from typing import BinaryIO
 from exchanged.transports import Denied, Endpoint, Entry, Progress, ssh
 from exchanged.transports import wire as w
 
-BLOCK = 32 * 1024  # every server takes this; more is asked for where the server says how much
+BLOCK = 32 * 1024  # of a write: every server takes it, larger ones are no faster, and its answer is the only progress
 LARGEST = 255 * 1024
 UNDER_WAY = 4 << 20  # bytes asked for and not yet there: enough for a long line, and no buffer fills up
 FSYNC, POSIX, STATVFS, LIMITS = (f"{name}@openssh.com" for name in ("fsync", "posix-rename", "statvfs", "limits"))
@@ -106,10 +106,10 @@ class SftpServer:
         cut = w.EMPTYING if not offset else 0
         flags = w.WRITING | w.CREATING | (cut if over else w.EXCLUSIVE)
         handle = w.text(self._open(path, flags))
-        stream = self._stream()
+        stream = w.Stream(self._wire, UNDER_WAY // BLOCK)
         with self._in_step():
             source.seek(offset)
-            while offset < size and not stream.refused and (block := source.read(min(self._block, size - offset))):
+            while offset < size and not stream.refused and (block := source.read(min(BLOCK, size - offset))):
                 stream.add(_done("write"), w.WRITE, handle, w.long(offset), w.text(block))
                 offset += len(block)
                 if progress:
@@ -121,7 +121,8 @@ class SftpServer:
 
     def digest(self, path: str, size: int, progress: Progress | None = None) -> str | None:
         handle = w.text(self._open(path, w.READING))
-        hashed, stream, whole = hashlib.sha256(), self._stream(), True
+        hashed, whole = hashlib.sha256(), True
+        stream = w.Stream(self._wire, UNDER_WAY // self._block)
 
         def take(reply: w.Reply, offset: int, length: int) -> None:
             nonlocal whole
@@ -209,17 +210,14 @@ class SftpServer:
     def _open(self, path: str, flags: int) -> bytes:
         return w.handle(self._wire.one(w.OPEN, w.text(path), w.number(flags), w.number(0)), "open")
 
-    def _stream(self) -> w.Stream:
-        return w.Stream(self._wire, UNDER_WAY // self._block)
-
     def _largest_block(self) -> int:
+        """How much to read at a time: more than the usual where the server says how much."""
         if not self.offers(LIMITS):
             return BLOCK
         reply = self._wire.one(w.EXTENDED, w.text(LIMITS))
         if reply.kind != w.EXTENDED_REPLY or len(reply.body) < 24:
             return BLOCK
-        reading, writing = int.from_bytes(reply.body[8:16]), int.from_bytes(reply.body[16:24])
-        return max(BLOCK, min(reading or BLOCK, writing or BLOCK, LARGEST))
+        return max(BLOCK, min(int.from_bytes(reply.body[8:16]) or BLOCK, LARGEST))
 
 
 class Sftp:

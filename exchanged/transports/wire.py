@@ -24,6 +24,7 @@ READING, WRITING, CREATING, EMPTYING, EXCLUSIVE = 0x01, 0x02, 0x08, 0x10, 0x20
 
 LONGEST = 512 * 1024  # of any packet we accept
 SLICE = 32 * 1024  # what must get through within one timeout
+FLIGHT = 256 * 1024  # what a stream gathers before it sends, so that a small package goes in one flight
 _REASONS: dict[int, Reason] = {2: "missing", 3: "forbidden", 8: "unsupported"}
 
 
@@ -124,8 +125,10 @@ class Wire:
             self._out += part
         return self._last
 
-    def fly(self) -> None:
-        """Send what was asked so far."""
+    def fly(self, least: int = 1) -> None:
+        """Send what was asked so far, unless it is less than so many bytes."""
+        if len(self._out) < least:
+            return
         flight, self._out = memoryview(bytes(self._out)), bytearray()
         while flight:
             try:
@@ -140,6 +143,7 @@ class Wire:
     def answer(self, request: int) -> Reply:
         """The answer to one request, waiting for it."""
         while (reply := self._waiting[request]) is None:
+            self.fly()
             self._receive()
         del self._waiting[request]
         return reply
@@ -236,7 +240,7 @@ class Stream:
     def add(self, take: Callable[[Reply], None], kind: int, *fields: bytes) -> None:
         """Send one more; its answer goes to `take`. First waits for an answer when too many are due."""
         self._due.append((self._wire.ask(kind, *fields), take))
-        self._wire.fly()
+        self._wire.fly(FLIGHT)
         if len(self._due) >= self._depth:
             self._land()
 

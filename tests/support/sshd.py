@@ -1,4 +1,4 @@
-"""A real OpenSSH server on loopback, run as whoever runs the tests, and a TCP proxy that misbehaves on order."""
+"""A real OpenSSH server on loopback, run as whoever runs the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -156,75 +155,6 @@ def _kill(pids: list[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-class Proxy:
-    """A TCP proxy to a local port. Each connection dies, or falls silent, after so many bytes in one direction.
-
-    up and down: bytes let through towards and from the server (None = all). stall: instead of cutting, stop passing.
-    times: how many connections are treated so; later ones go through. turns: how often the talk turned to the server.
-    """
-
-    def __init__(
-        self, target: int, up: int | None = None, down: int | None = None, *, stall: bool = False, times: int = 1
-    ) -> None:
-        self.target, self.up, self.down, self.stall, self.times = target, up, down, stall, times
-        self.seen_up = self.seen_down = 0
-        self.count = self.turns = 0
-        self._last = ""
-        self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Proxy:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-        for sock in self._open:
-            _end(sock)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                return
-            bad = self.count < self.times
-            self.count += 1
-            self._open += [near, far]
-            limits = (self.up, self.down) if bad else (None, None)
-            threading.Thread(target=self._pump, args=(near, far, limits[0], "seen_up"), daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, near, limits[1], "seen_down"), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket, limit: int | None, counter: str) -> None:
-        passed = 0
-        while True:
-            try:
-                data = source.recv(65536 if limit is None else min(65536, limit - passed) or 1)
-                if data and limit is not None and passed >= limit:
-                    if self.stall:
-                        return
-                    data = b""
-                if not data:
-                    _end(source), _end(sink)
-                    return
-                sink.sendall(data)
-            except OSError:
-                _end(source), _end(sink)
-                return
-            passed += len(data)
-            self.turns += counter == "seen_up" and self._last == "seen_down"
-            self._last = counter
-            setattr(self, counter, getattr(self, counter) + len(data))
-
-
-def _end(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
-    sock.close()
 
 
 @pytest.fixture(scope="session")
