@@ -14,6 +14,7 @@ import ctypes
 import io
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -34,6 +35,7 @@ LEAST = 72  # points of a page's shorter side
 PIECES = 2000  # pictures of one page; a scanner cuts a page into some dozens
 STROKES = 200  # lines and areas of one page; a scan has none, though a program may frame one
 SLOW = 20  # what one that is blended with its ground counts for
+AGAIN = 16  # times that one JPEG 2000 may be drawn: it is decoded anew each time
 LAYERS = 2 * PIXELS  # of all pictures of a page together: ground, writing and mask of A3 at 600 dpi
 SIDE = 700  # pixels of the longer side of the small picture in which blankness is judged
 MARGIN = 0.05  # shadows at the edges of the glass are no content
@@ -141,6 +143,7 @@ def _sheet(page: Any, unit: float) -> Sheet:
     frame = _visible(page)
     pictures: list[_Picture] = []
     texts: list[tuple[Any, Box]] = []
+    costly: Counter[tuple[int, int]] = Counter()
     strokes = 0
     for kind, item, matrix in _objects(page.raw, _IDENTITY, DEPTH):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT and pdfium.FPDFTextObj_GetTextRenderMode(item) not in _INVISIBLE:
@@ -150,12 +153,16 @@ def _sheet(page: Any, unit: float) -> Sheet:
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             picture = _picture(item, matrix, frame, unit)
             pictures.append(picture)
+            if _costly(item):
+                costly[picture.pixels, pdfium.FPDFImageObj_GetImageDataRaw(item, None, 0)] += 1
             if _area(picture.box) >= COVER * _area(frame):  # what lies below a full picture is not seen
                 texts = [each for each in texts if not _within(each[1], picture.box)]
         elif kind == pdfium.FPDF_PAGEOBJ_PATH:
             strokes += SLOW if pdfium.FPDFPageObj_HasTransparency(item) else 1
         elif kind == pdfium.FPDF_PAGEOBJ_SHADING:
             strokes += STROKES + 1
+    if max(costly.values(), default=0) > AGAIN:
+        raise too_large("drawings", AGAIN)
     if sum(picture.pixels for picture in pictures) > LAYERS:
         raise too_large("pixels", LAYERS)
     if len(pictures) > PIECES or strokes > STROKES:
@@ -208,6 +215,15 @@ def _picture(item: Any, matrix: Matrix, frame: Box, unit: float) -> _Picture:
     across, up = math.hypot(a, b) * unit / 72, math.hypot(c, d) * unit / 72
     dpi = min(width.value / across, height.value / up) if across > 0 and up > 0 else 0.0
     return _Picture(_clip(_spread(placed, (0.0, 0.0, 1.0, 1.0)), frame), dpi, width.value * height.value)
+
+
+def _costly(item: Any) -> bool:
+    """Whether a picture is packed as JPEG 2000, by far the slowest."""
+    name = ctypes.create_string_buffer(16)
+    count = pdfium.FPDFImageObj_GetImageFilterCount(item)
+    return (
+        count > 0 and pdfium.FPDFImageObj_GetImageFilter(item, count - 1, name, 16) > 0 and name.value == b"JPXDecode"
+    )
 
 
 def _text_box(item: Any, matrix: Matrix) -> Box:

@@ -163,6 +163,12 @@ PICTURES: dict[str, Build] = {
     "inline, ten thousand times": (
         lambda: drawn(b"q 595 0 0 842 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID a\nEI Q " * 10_000)
     ),
+    "as a JPEG 2000, a hundred times": lambda: file(
+        scanned(image(b"/Filter /JPXDecode", jpx()), drawing=b"q 595 0 0 842 0 0 cm " + b"/I Do " * 100 + b"Q")
+    ),
+    "as a JPEG 2000 in three layers": lambda: file(
+        scanned(image(b"/Filter /JPXDecode", jpx()), drawing=b"q 595 0 0 842 0 0 cm " + b"/I Do " * 3 + b"Q")
+    ),
     "inline, that never ends": (lambda: drawn(b"q BI /W 1240 /H 1754 /BPC 8 /CS /G ID " + bytes(100_000))),
 }
 
