@@ -234,6 +234,7 @@ DRAWINGS: dict[str, Build] = {
     ),
     "letters that are drawings, seen": (lambda: _lettered(b"0", b"0 0 750 750 re f", b"aaa")),
     "letters that are drawings, said to be unseen": (lambda: _lettered(b"3", b"0 0 750 750 re f", b"aaa")),
+    "letters that draw nothing": lambda: _lettered(b"3", b"0 0 750 750 re n", b"aaa"),
     "letters of many lines": (lambda: _lettered(b"3", b"0 0 m 750 750 l S " * 10_000, b"a" * 10_000)),
     "a shading": (
         lambda: _resource(
