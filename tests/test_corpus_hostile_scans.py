@@ -20,7 +20,7 @@ import pytest
 from exchanged.sandbox import Bounds, Died, Sandbox
 from exchanged.stages import confirm
 from exchanged.standard.rules import RULES
-from tests.support import scancorpus
+from tests.support import imagefiles, scancorpus
 from tests.support.scancorpus import Case
 from tests.support.world import World
 
@@ -96,6 +96,18 @@ def test_a_drop_folder_full_of_them_goes_back_and_the_good_one_goes_on(world: Wo
         assert (folder / f"{stem}.pdf").read_bytes() == content
         report = json.loads((folder / "report.json").read_text("utf-8"))
         assert set(report["summary"]["by_rule"]) - NOBODYS == set(case.rules)
+
+
+def test_a_picture_that_is_no_pdf_goes_back_as_that_under_either_name(world: World) -> None:
+    for number, (name, build) in enumerate(imagefiles.FILES.items()):
+        world.put(f"{number:02d}-{name}", build())
+        world.sheet(f"{number:02d}", rows=3, seed=number + 1)
+        world.put(f"{number:02d}.pdf", build())
+    told = world.once()["batches"]
+    assert [one["state"] for one in told] == ["rejected"] * 2 * len(imagefiles.FILES)
+    for one in told:
+        report = json.loads((world.rejected / one["batch"] / "report.json").read_text("utf-8"))
+        assert report["summary"]["by_rule"] == {"file-type": 1}
 
 
 def test_a_scan_over_the_limit_of_a_file_is_not_opened(world: World) -> None:

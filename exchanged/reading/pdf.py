@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import pikepdf
 
+from exchanged.reading import sniff
 from exchanged.reading.acting import OBJECTS, active, gravest
 from exchanged.reading.unfit import Unfit, too_large
 
@@ -51,7 +52,7 @@ def structure(source: BinaryIO, max_pages: int) -> Structure:
 def _opened(source: BinaryIO) -> pikepdf.Pdf:
     head = source.read(5)
     if head != b"%PDF-":
-        raise Unfit("file-unreadable", why="header")
+        raise _no_pdf(source)
     source.seek(0)
     try:
         pdf = pikepdf.open(source, attempt_recovery=False, suppress_warnings=True)
@@ -65,6 +66,16 @@ def _opened(source: BinaryIO) -> pikepdf.Pdf:
         pdf.close()
         raise Unfit("file-encrypted")
     return pdf
+
+
+def _no_pdf(source: BinaryIO) -> Unfit:
+    """What a file is that does not begin as a PDF does."""
+    source.seek(0)
+    head = source.read(sniff.HEAD)
+    found = sniff.kind(head, source) if head else None
+    if found is None or found == "pdf":
+        return Unfit("file-unreadable", why="header")
+    return Unfit("file-type", found=found)
 
 
 def _names_encryption(source: BinaryIO) -> bool:

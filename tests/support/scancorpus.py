@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import activepdf, brokenpdf, heavypdf
+from tests.support import activepdf, brokenpdf, heavypdf, imagefiles
 
 FOLDER = Path(__file__).parents[1] / "corpus" / "scans"
 Build = Callable[[], bytes]
@@ -27,6 +27,7 @@ BUILT: Mapping[str, Mapping[str, Build]] = {
     "drawing": brokenpdf.DRAWINGS,
     "page": brokenpdf.BOXES,
     "piece": brokenpdf.PIECES,
+    "other": imagefiles.FILES,
     "program": {path.stem: path.read_bytes for path in sorted(FOLDER.glob("*.pdf"))},
 }
 
