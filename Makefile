@@ -1,11 +1,11 @@
-# make test | quick | torture | demo | bench | lint | docs | lock: each sets up what it needs first, on a bare Debian 12 too.
+# make test | quick | torture | demo | bench | lint | docs | pictures | lock: each sets up what it needs first, on a bare Debian 12 too.
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n auto
 
-.PHONY: test quick torture demo bench lint docs lock clean
+.PHONY: test quick torture demo bench lint docs pictures lock clean
 
 test: $(READY) lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -30,6 +30,9 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python .ci/reference
+
+pictures: $(READY)
+	$(BIN)/python .ci/pictures/make.py
 
 lock:
 	sh .ci/lock

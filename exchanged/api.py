@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exchanged.batch import Checks
+from exchanged.batch import Checks, Limits
 from exchanged.errors import NotYet
 
 Names = list[str]  # `list` is a method below
@@ -109,8 +109,9 @@ def scan(path: Path, settings: Settings | None = None, *, language: str = "zh") 
     from exchanged.stages import confirm
 
     max_pages = settings.confirmation.max_pages if settings else 10
+    most = (settings.intake.limits if settings else Limits()).file
     with Sandbox() as sandbox, path.open("rb", buffering=0) as file:
-        found = confirm.look(file.fileno(), max_pages, sandbox)
+        found = confirm.look(file.fileno(), max_pages, sandbox, most=most)
     overrides = settings.standard.severity if settings else {}
     findings = [confirm.finding(one, overrides, path.name) for one in confirm.judge(found, None)]
     return document.scan(path.name, found, [one for one in findings if one.severity != "off"], language)

@@ -31,7 +31,7 @@ from exchanged.stages import form as forms
 from exchanged.stages.intake import content_name
 
 NOBODY, DATA_TYPE = "form", "新增"  # unit and data type in a form's code and lines where no configuration says them
-GLANCE = Bounds(memory=confirm.BOUNDS.memory, cpu=10, wall=30.0)  # for a scan that may belong to nobody
+GLANCE = Bounds(memory=confirm.MEMORY, cpu=10, wall=30.0)  # for a scan that may belong to nobody
 
 
 class Confirmation:
@@ -84,7 +84,8 @@ class Confirmation:
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:
         """The facts of a scan that may pass; the form is taken away with it. Raises Refused."""
         with path.open("rb", buffering=0) as file:
-            found = confirm.look(file.fileno(), self._most(batch), self._sandbox)
+            most = self._settings.intake.limits.file
+            found = confirm.look(file.fileno(), self._most(batch), self._sandbox, most=most)
         overrides = self._settings.standard.severity
         table = confirm.Table(batch.digest or "", batch.rows or 0)
         findings = [confirm.finding(one, overrides, scan.name) for one in confirm.judge(found, table)]
@@ -111,7 +112,8 @@ class Confirmation:
         except OSError:
             return ()
         try:
-            return confirm.codes(confirm.look(fd, self._settings.confirmation.max_pages, self._sandbox, GLANCE))
+            pages, most = self._settings.confirmation.max_pages, self._settings.intake.limits.file
+            return confirm.codes(confirm.look(fd, pages, self._sandbox, GLANCE, most))
         except NotYet:
             return ()
         finally:

@@ -290,7 +290,7 @@ class Steps:
         It may have served other small batches in whose files nothing was wrong.
         """
         size = sum(source.bytes for source in self._ledger.sources(batch))
-        memory = max(checking.bounds(max(size, SMALL)).memory, confirming.BOUNDS.memory)
+        memory = max(checking.bounds(max(size, SMALL)).memory, confirming.MEMORY)
         reads = [*map(str, self.settings.standard.catalogues), *self.confirmation.reads()]
         return self._sandbox.keep(memory, reads, again=size <= SMALL)
 
