@@ -115,14 +115,15 @@ class Books(Store):
             self._append("batch.claimed", batch, facts)
 
     def attach(self, batch: Record, scan: Source) -> None:
-        """Add the scan to a batch that waits for it, and wake the batch."""
+        """Add the scan to a batch that waits for it, and wake the batch, unless it is held: why stays with it."""
         with self.change():
             self._expect(batch)
             (file,) = self._add_sources(batch.ordinal, [scan])
-            self._db.execute(
-                "UPDATE batch SET next_attempt = 0, attempts = 0, reason = NULL, updated = ? WHERE ordinal = ?",
-                (now(), batch.ordinal),
-            )
+            if batch.state is not State.HELD:
+                self._db.execute(
+                    "UPDATE batch SET next_attempt = 0, attempts = 0, reason = NULL WHERE ordinal = ?", (batch.ordinal,)
+                )
+            self._db.execute("UPDATE batch SET updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
             self._append("batch.scan_attached", batch.id, file)
 
     def _add_sources(self, ordinal: int, sources: Iterable[Source]) -> list[dict[str, Any]]:
