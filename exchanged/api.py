@@ -173,6 +173,7 @@ def open_package(path: Path, out: Path, config_path: Path | None = None, signers
     from exchanged import config
     from exchanged.sealing import package
     from exchanged.sealing.gnupg import Gnupg
+    from exchanged.sealing.process import visiting
 
     settings = config.load(config.find(config_path))
     sealing = settings.sealing
@@ -184,7 +185,8 @@ def open_package(path: Path, out: Path, config_path: Path | None = None, signers
         lambda: config.credential(settings, name) if name else None,
     )
     trusted = tuple(signers) or (sealing.sign_with, *sealing.encrypt_to, *settings.receipts.trusted)
-    return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out, trusted)}
+    with visiting(sealing.gnupg_home):
+        return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out, trusted)}
 
 
 def init(directory: Path, keys: bool = False, language: str = "zh") -> list[str]:
@@ -282,12 +284,15 @@ class Exchange:
         finally:
             ledger.close()
 
-    def audit(self) -> dict[str, Any]:
-        """Verify the ledger's chain and every evidence file. Gives `exchanged-audit/1`."""
+    def audit(self, head: str | None = None) -> dict[str, Any]:
+        """Verify the ledger's chain and every evidence file. Gives `exchanged-audit/1`.
+
+        head: the `ledger_head` that a manifest kept elsewhere names; the chain must contain it.
+        """
         from exchanged import evidence
 
         with self._ledger() as ledger:
-            return evidence.audit(ledger, self._state() / "evidence")
+            return evidence.audit(ledger, self._state(), head)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 

@@ -60,9 +60,9 @@ class Confirmation:
 
     def _offer(self, batch: Record) -> None:
         """Write the form, and record its name, by which it is found when the batch moves on."""
-        form = printed(self._settings, batch, by_level(self._ledger.shown(batch.facts["counts"]) or []))
+        said = printed(self._settings, batch, by_level(self._ledger.shown(batch.facts["counts"]) or []))
         try:
-            content = forms.drawn(form, self._settings.confirmation.font, self._sandbox)
+            content = forms.drawn(said, self._settings.confirmation.font, self._sandbox)
         except NotYet as problem:  # the batch can wait for a scan without a code
             if not self._told:
                 log.emit(problem.code, batch=batch.id, **problem.facts)
@@ -70,10 +70,11 @@ class Confirmation:
             return
         known = self._ledger.shown(batch.facts.get("form"))
         name = known["name"] if known else forms.name(batch.stem, self._taken(batch), batch.id)
-        put = forms.put(self._settings.folders.forms, name, content)
-        if put != known:
-            self._ledger.note(batch, "form.written", form=self._ledger.hide(put))
-            log.emit("form.written", batch=batch.id, bytes=len(content), sha256=put["sha256"])
+        form = forms.named(name, content)
+        if form != known:  # before it lies there: a scan may come while nobody works, and then it is to be found
+            self._ledger.note(batch, "form.written", form=self._ledger.hide(form))
+            log.emit("form.written", batch=batch.id, bytes=len(content), sha256=form["sha256"])
+        forms.put(self._settings.folders.forms, form, content)
 
     def _taken(self, batch: Record) -> set[str]:
         """Names of the forms that other batches wait with."""

@@ -30,7 +30,6 @@ from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.stages import check as checking
 from exchanged.stages import confirm as confirming
-from exchanged.stages import shred
 
 CORRECTION = "更正"
 SMALL = 4_000_000  # bytes of a batch that may share its confined child with others
@@ -249,7 +248,7 @@ class Steps:
 
     def shred(self, batch: Record) -> dict[str, Any]:
         """Destroy what is left of the batch on this machine."""
-        record = shred.shred(self.spool / batch.id, self._outbox / f"{batch.id}.pgp", self.settings.deletion.overwrite)
+        record = self.endings.shred(batch)
         log.emit("deletion.done", batch=batch.id, files=len(record), bytes=sum(one["bytes"] for one in record))
         return {"deletion": record}
 
