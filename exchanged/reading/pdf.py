@@ -20,6 +20,7 @@ from exchanged.reading import sniff
 from exchanged.reading.acting import OBJECTS, active, gravest
 from exchanged.reading.unfit import Unfit, too_large
 
+MAGIC = b"%PDF-"
 CONTENT = 8 << 20  # bytes of drawing orders of one page, unpacked
 DRAWINGS = 20_000  # of one page, forms in forms multiplied out
 DEPTH = 8
@@ -50,8 +51,8 @@ def structure(source: BinaryIO, max_pages: int) -> Structure:
 
 
 def _opened(source: BinaryIO) -> pikepdf.Pdf:
-    head = source.read(5)
-    if head != b"%PDF-":
+    head = source.read(len(MAGIC))
+    if head != MAGIC:
         raise _no_pdf(source)
     source.seek(0)
     try:
@@ -72,7 +73,7 @@ def _no_pdf(source: BinaryIO) -> Unfit:
     """What a file is that does not begin as a PDF does."""
     source.seek(0)
     head = source.read(sniff.HEAD)
-    found = sniff.kind(head, source) if head else None
+    found = None if MAGIC.startswith(head) else sniff.kind(head, source)  # nothing, or cut at once
     if found is None or found == "pdf":
         return Unfit("file-unreadable", why="header")
     return Unfit("file-type", found=found)
