@@ -64,6 +64,7 @@ def test_a_lock_ends_with_its_process_whatever_its_children_do(world: World) -> 
 def test_a_daemon_and_the_operator_get_along(world: World) -> None:
     world.configure(intake={"settle": "0s", "rescan": "1s"})
     daemon = world.daemon()
+    world.wait(lambda: locked(world.state))
     dropped, done = {}, threading.Event()
     with ThreadPoolExecutor(4) as pool:
         workers = [pool.submit(bother, world, number, done) for number in range(4)]

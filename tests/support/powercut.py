@@ -101,6 +101,8 @@ def _ops(call: Call, paths: Sequence[str]) -> Iterator[Op]:
     """What a call will do, as far as it will succeed."""
     path, name = paths[0], call.name
     there = os.path.lexists(call.path)
+    if not there and not os.path.isdir(os.path.dirname(call.path)):  # noqa: PTH112, PTH120
+        return  # it will fail, and the folder above be made first
     if name in ("open", "openat", "creat"):
         flags = os.O_CREAT | os.O_TRUNC if name == "creat" else call.args[1 if name == "open" else 2]
         if not there and flags & os.O_CREAT:
