@@ -50,7 +50,11 @@ def lock(state: Path) -> Iterator[None]:
 
     The lock belongs to the open file, so the kernel lets go of it however the process ends.
     """
-    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        code = {errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EROFS: "read_only"}.get(error.errno or 0, "failed")
+        raise NotYet(f"disk.{code}", folder="state", errno=error.errno or 0) from None
     try:
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file())

@@ -89,3 +89,8 @@ def test_a_form_is_taken_away_though_the_scan_came_while_nobody_was_there(stage:
     """Killed at writing the form; the next start finds the scan beside it, and never offers the form again."""
     assert strike_where(stage, "later", 0, "kill-early", first(call, "/forms/"))
     assert strike_where(stage, "later", 0, "kill-early", first("pwrite64", "ledger.db-wal", skip=20))
+
+
+@pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "EROFS"])
+def test_a_state_folder_that_takes_no_lock_is_said_to_be_so(stage: Stage, fault: str) -> None:
+    assert strike_where(stage, "both", 0, fault, first("open", "/state/lock"))
