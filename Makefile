@@ -1,11 +1,11 @@
-# make test | quick | torture | demo | bench | lint | docs | pictures | lock: each sets up what it needs first, on a bare Debian 12 too.
+# make test | quick | torture | soak | demo | bench | lint | docs | pictures | lock: each sets up what it needs first, on a bare Debian 12 too.
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n auto
 
-.PHONY: test quick torture demo bench lint docs pictures lock clean
+.PHONY: test quick torture soak demo bench lint docs pictures lock clean
 
 test: $(READY) lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -16,6 +16,10 @@ quick: $(READY) lint
 # every point of the sweeps, every disk after a power cut, every mutant: hours. TORTURE_ARGS="kill --every 50" tries a part
 torture: $(READY)
 	$(BIN)/python -m tests.torture $(TORTURE_ARGS)
+
+# the daemon under random life and random kills, for so many minutes
+soak: $(READY)
+	$(BIN)/python -m tests.torture.soak --minutes $(or $(MINUTES),30)
 
 demo: $(READY)
 	$(BIN)/exchanged demo $(DIR)

@@ -91,7 +91,7 @@ def faults(
     found += [f"I10 {place}" for place in case.search([*secrets, *_keys(world)], log)]
     if not case.running:
         found += remains.second_recovery(world)
-    found += remains.processes(world)
+        found += remains.processes(world)
     return found
 
 
@@ -229,7 +229,8 @@ class _Case:
         waiting = {one["stem"] for one in self._batches if one["reason"] == "confirmation.waiting"}
         lying = {path.stem.removesuffix(".pdf") for path in self._world.forms.iterdir()}
         yield from (f"I1 there is no form for {stem}" for stem in sorted(waiting - lying))
-        yield from (f"I7 a form of {stem} was left behind" for stem in sorted(lying - waiting))
+        may = waiting | {one["stem"] for one in self._in("held")}  # whoever decides may let it go on waiting
+        yield from (f"I7 a form of {stem} was left behind" for stem in sorted(lying - may))
 
     # --- I2, I3, I4 -----------------------------------------------------------------------------------------------
 
@@ -326,7 +327,9 @@ class _Case:
     def reasons(self) -> Iterator[str]:
         """What waits says for what."""
         known = messages.codes("reasons", "en") | messages.codes("system", "en")
-        waiting = {one["batch"]: one for one in self._exchange.status()["waiting"]}
+        status = self._exchange.status()
+        waiting = {one["batch"]: one for one in status["waiting"]}
+        calm = ("claimed", "sealed") if status["paused"] else ("claimed",)  # a paused delivery is no reason of a batch
         path = self._world.drop / BOARD
         board = path.read_text("utf-8") if path.exists() else None
         if board is not None and not waiting and not self._expected["open"]:
@@ -336,7 +339,7 @@ class _Case:
                 yield f"I8 {batch['batch']} waits and status does not say so"
             if batch["reason"] and not self.running and batch["batch"] not in (board or ""):
                 yield f"I8 {batch['batch']} waits and the board in the drop folder does not say so"
-            if batch["reason"] is None and batch["state"] != "claimed":
+            if batch["reason"] is None and batch["state"] not in calm:
                 yield f"I8 {batch['batch']} stands still without a reason"
             elif batch["reason"] not in known and batch["reason"] is not None:
                 yield f"I8 {batch['reason']} is not a documented reason"
