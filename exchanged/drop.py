@@ -263,7 +263,8 @@ def survey(settings: Settings) -> dict[str, int]:
     drop, types = settings.folders.drop, settings.intake.data_types
     counts = {"files": 0, "scans": 0, "refused": 0, "unreadable": 0, "deeper": 0}
     for root, folders, names in os.walk(drop):
-        folders[:] = [name for name in folders if not ignored(name, True)]
+        names += [name for name in folders if Path(root, name).is_symlink()]
+        folders[:] = [name for name in folders if not ignored(name, True) and name not in names]
         counts["unreadable"] += sum(not os.access(Path(root, name), os.R_OK | os.X_OK) for name in folders)
         depth = len(Path(root).relative_to(drop).parts)
         depth -= depth > 0 and Path(root).relative_to(drop).parts[0] in types

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from exchanged import disk, log
 from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, fold, mark_of, takes_place
+from exchanged.errors import NotYet
 from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
 from exchanged.secrets import Secrets
@@ -181,11 +182,16 @@ class Intake:
         return kept
 
     def _copy(self, path: Path, target: Path, position: int, token: str, name: str | None = None) -> Source:
+        """Copy one file into the spool. Raises NotYet("batch.moved_meanwhile") when it was written to meanwhile."""
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            before = os.fstat(fd)
             size, digest = disk.copy(fd, target)
+            after = os.fstat(fd)
         finally:
             os.close(fd)
+        if (mark_of(before), before.st_ctime_ns) != (mark_of(after), after.st_ctime_ns):
+            raise NotYet("batch.moved_meanwhile")  # what was copied may be half old, half new
         return Source(position, name or path.name, digest, size, token)
 
     def _join(self, batch: Record, group: Group, scan: Path, token: str) -> Record | None:

@@ -28,7 +28,10 @@ FOLDERS = ("drop", "forms", "rejected", "receipts", "state", "inbox", "credentia
 
 @dataclass
 class World:
-    """One unit and its server. Commands run as their own processes, as a sysadmin would run them."""
+    """One unit and its server. Commands run as their own processes, as a sysadmin would run them.
+
+    under: a program and its arguments that run ours, to change what it finds: its clock, limits, powers.
+    """
 
     root: Path
     unit: Home
@@ -36,6 +39,7 @@ class World:
     server: Sshd
     config: dict[str, Any] = field(default_factory=dict)
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    under: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in FOLDERS:
@@ -104,7 +108,7 @@ class World:
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of the program."""
         return subprocess.run(
-            [sys.executable, "-m", "exchanged", "--config", str(self.file), *arguments],
+            [*self.under, sys.executable, "-m", "exchanged", "--config", str(self.file), *arguments],
             capture_output=True,
             text=True,
             timeout=120,
@@ -128,7 +132,7 @@ class World:
         """Start the daemon; its log goes to a file."""
         with (self.root / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "exchanged", "--config", str(self.file), "run"],
+                [*self.under, sys.executable, "-m", "exchanged", "--config", str(self.file), "run"],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **env},
