@@ -102,6 +102,7 @@ class Engine:
         self._failing = self.ledger.remembered("trouble")
         self._draining = False
         self._fetched = False
+        self._undone = False  # a claim that went wrong is still to be put right
         self.touched: dict[str, None] = {}
         self.unsettled = 0
         self.stuck = 0
@@ -127,8 +128,10 @@ class Engine:
                 disk.sweep(folder)
 
     def _recover_intake(self) -> None:
+        self._undone = True
         with self._drop_trouble():
             self._intake.recover()
+            self._undone = False
 
     def open_count(self) -> int:
         """How many batches are on their way."""
@@ -154,6 +157,8 @@ class Engine:
     def _take(self) -> bool:
         """Claim what has settled, for a while: a heap of files is taken in several rounds."""
         claimed, ends = False, time.monotonic() + ROUND
+        if self._undone:
+            self._recover_intake()
         with self._drop_trouble():
             found = self._intake.look()
             self.unsettled, self.stuck = found.unsettled, found.stuck
@@ -181,12 +186,12 @@ class Engine:
         try:
             return self._intake.claim(group)
         except NotYet as problem:
-            self._intake.recover()
+            self._recover_intake()
             if problem.code != "batch.moved_meanwhile":
                 raise
             return None
         except OSError:
-            self._intake.recover()
+            self._recover_intake()
             raise
 
     @contextlib.contextmanager

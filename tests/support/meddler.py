@@ -1,7 +1,8 @@
 """Run a command of the program in a world that changes under its hands, at a moment that can be named.
 
-`python -m tests.support.meddler MOMENT ARGUMENTS…`, where MOMENT is JSON: `act` happens at the `nth` call of `os.<call>`
-whose first argument is a path, or an open file in whose path, `match` (a regular expression) is found; `times` times.
+`python -m tests.support.meddler MOMENT ARGUMENTS…`, where MOMENT is JSON: `act` happens at the `nth` call of
+`os.<call>` whose first argument is a path or an open file in which `match` (a regular expression) is found.
+`times` tells how often.
 """
 
 from __future__ import annotations
