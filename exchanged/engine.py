@@ -118,6 +118,8 @@ class Engine:
     def recover(self) -> None:
         """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not the last one."""
         evidence.check(self.ledger, self.settings.folders.state / "evidence")
+        with contextlib.suppress(NotYet):
+            self.ledger.trusts_clock()  # before anything is recorded by it
         self._flow.recover()
         self._recover_intake()
         with contextlib.suppress(OSError):
@@ -247,6 +249,8 @@ class Engine:
         if time.monotonic() - self._swept < SWEEP and self._swept:
             return
         self._swept = time.monotonic()
+        if not self.ledger.trusts_clock():
+            return  # what is old cannot be told
         deletion = self.settings.deletion
         with contextlib.suppress(OSError):
             expired = giveback.expire(self.settings.folders.rejected, deletion.rejected_after, deletion.overwrite)

@@ -184,6 +184,8 @@ class Flow:
         if batch.cleared or batch.state is State.HELD:
             return False
         self._ledger.remember("pin", None)  # the operator has seen to it: the passphrase may be tried again
+        if batch.reason == "sealing.clock_wrong":
+            self._ledger.believe_clock()  # and to the clock
         self._ledger.wake(batch, "batch.retried")
         log.emit("batch.retried", batch=batch.id)
         return True

@@ -158,7 +158,7 @@ def _keys(settings: Settings) -> list[dict[str, Any]]:
 
     sealing = settings.sealing
     try:
-        keys = Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).keys()
+        keys = Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to, timeout=10).keys()
     except NotYet as problem:
         return [{"fingerprint": sealing.sign_with, "role": "signer", "state": problem.code, "expires": None}]
     soon = dt.datetime.now().astimezone() + dt.timedelta(seconds=EXPIRY_WARNING)

@@ -26,6 +26,7 @@ from exchanged.sealing.status import Outcome, parse
 
 _STATUS_LIMIT = 1 << 18
 _SLICE = 200  # ms between two looks at the progress
+_KILL = 5  # s in which an agent ends that is asked to
 _GRACE = 0.3  # s in which a gpg that closed its pipe is given the time to be gone
 _OURS = (
     "CREDENTIALS_DIRECTORY",
@@ -195,14 +196,27 @@ def _secret_pipe(secret: str | None) -> tuple[int, ...]:
 
 
 def kill_agents(home: Path) -> None:
-    """End the agent and the token daemon of a key folder; the next gpg starts them anew."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    """End the agent and the token daemon of a key folder, also when they hang; the next gpg starts them anew."""
+    try:
         subprocess.run(
             ["gpgconf", "--homedir", str(home), "--kill", "all"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environment(),
-            timeout=20,
+            timeout=_KILL,
             check=False,
         )
+    except subprocess.TimeoutExpired:
+        _kill_hung(home)
+    except OSError:
+        pass
+
+
+def _kill_hung(home: Path) -> None:
+    """End an agent that answers nobody. It is known by the key folder that it was started for."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # gone, or not ours
+            argv = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else [b""]
+            if Path(os.fsdecode(argv[0])).name == "gpg-agent" and os.fsencode(home) in argv:
+                os.kill(int(entry.name), signal.SIGKILL)

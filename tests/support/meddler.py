@@ -35,6 +35,14 @@ def once(world: World, **moment: Any) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def hasty(world: World, seconds: float) -> dict[str, Any]:
+    """`once --json` of a program that gives gpg so little time to get on."""
+    moment = {"call": "rename", "match": "^$", "act": ["fail", "EIO"], "patience": seconds}
+    done = meddled(world, moment, "once", "--json")
+    world.log = done.stderr
+    return dict(json.loads(done.stdout))
+
+
 def fail(_subject: str, code: str) -> None:
     """The call fails."""
     raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)), _subject)
@@ -85,8 +93,13 @@ def _meddling(moment: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    _meddling(json.loads(sys.argv[1]))
+    moment = json.loads(sys.argv[1])
+    _meddling(moment)
     from exchanged.cli import main as run
+    from exchanged.sealing.gnupg import Gnupg
+
+    if "patience" in moment:
+        Gnupg.__init__.__defaults__ = (lambda: None, moment["patience"])
 
     return run(sys.argv[2:])
 
