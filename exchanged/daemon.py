@@ -145,6 +145,7 @@ class Daemon:
         if self._reload and self._engine.drain(0.1):
             self._change()
         self._engine.rest()
+        self._engine.post()
         self._remind()
         notify("WATCHDOG=1", *self._status())
         if moved:
@@ -224,6 +225,7 @@ class Daemon:
         ends = time.monotonic() + DRAIN
         while not self._engine.drain(1.0) and time.monotonic() < ends:
             notify("WATCHDOG=1")
+        self._engine.post(final=True)
         log.emit("daemon.stopped", pending=self._engine.open_count())
 
 

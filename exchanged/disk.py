@@ -22,6 +22,7 @@ BLOCK = 1 << 20
 RANDOM = 1 << 14  # fresh random bytes of which an overwriting is made, again and again: the kernel makes them slowly
 GONE = ".gone"  # what is being destroyed carries this ending until it is gone
 PART = ".part"
+_OURS = re.compile(rf"\.[0-9a-f]{{16}}({re.escape(PART)}|{re.escape(GONE)})")
 
 _COPY_ON_WRITE = {"btrfs", "zfs", "bcachefs", "f2fs", "overlay"}
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "sshfs", "glusterfs", "ceph"}
@@ -256,7 +257,7 @@ def destroy_tree(folder: Path, passes: int = 1) -> dict[str, Destroyed]:
 
 def sweep(folder: Path) -> int:
     """Clear what interrupted writes and deletions of earlier runs left in a folder. Gives the number of files."""
-    left = [path for path in folder.iterdir() if path.name.startswith(".") and path.name.endswith((GONE, PART))]
+    left = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]
     for path in left:
         if path.is_file():
             destroy(path)

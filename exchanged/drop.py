@@ -26,7 +26,8 @@ from exchanged.settings import Settings
 CLAIMS = ".exchanged"
 IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
 IGNORED_STARTS = (".", "~$")
-IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
+BOARD = "状态.txt"  # what waits for what, written there for the clerk
+IGNORED_NAMES = {"thumbs.db", "desktop.ini", BOARD}
 IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
 ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
 OLD = 86400.0  # seconds after which a file that is passed over is worth a word
@@ -37,7 +38,7 @@ Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change wh
 
 def ignored(name: str, is_folder: bool = False) -> bool:
     """Whether a name in the drop folder is passed over until it changes."""
-    low = name.casefold()
+    low = unicodedata.normalize("NFKC", name).casefold()
     if is_folder and (low in IGNORED_FOLDERS or low.startswith("@ea")):
         return True
     return low.startswith(IGNORED_STARTS) or low.endswith(IGNORED_ENDINGS) or low in IGNORED_NAMES
@@ -275,7 +276,7 @@ def survey(settings: Settings) -> dict[str, int]:
         for name in names:
             state = Path(root, name).lstat()
             if ignored(name):
-                counts["ignored"] += time.time() - state.st_mtime > OLD
+                counts["ignored"] += name != BOARD and time.time() - state.st_mtime > OLD
                 continue
             if not os.access(root, os.W_OK) or (
                 stat.S_ISREG(state.st_mode) and not os.access(Path(root, name), os.R_OK)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from exchanged import disk, evidence, log
+from exchanged.board import Board
 from exchanged.drop import Group
 from exchanged.errors import NotYet
 from exchanged.flow import Flow, whose
@@ -106,7 +107,7 @@ class Engine:
         self.touched: dict[str, None] = {}
         self.unsettled = 0
         self.stuck = 0
-        self.orphans = 0
+        self.orphans: list[Group] = []
         self._build(settings)
 
     def _build(self, settings: Settings) -> None:
@@ -114,6 +115,7 @@ class Engine:
         self._steps = Steps(settings, self.ledger, self._secrets, self._sandbox)
         self._flow = Flow(self.ledger, self._steps)
         self._intake = Intake(settings, self.ledger, self._secrets, self._steps.spool, self._steps.confirmation.codes)
+        self._board = Board(settings, self.ledger)
 
     def recover(self) -> None:
         """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not the last one."""
@@ -124,8 +126,8 @@ class Engine:
         self._recover_intake()
         with contextlib.suppress(OSError):
             giveback.clear(self.settings.folders.rejected)
-        state = self.settings.folders.state
-        for folder in (state, state / "outbox", state / "evidence", self.settings.folders.receipts):
+        folders, state = self.settings.folders, self.settings.folders.state
+        for folder in (state, state / "outbox", state / "evidence", folders.receipts, folders.forms, folders.drop):
             with contextlib.suppress(OSError):
                 disk.sweep(folder)
 
@@ -164,11 +166,11 @@ class Engine:
         with self._drop_trouble():
             found = self._intake.look()
             self.unsettled, self.stuck = found.unsettled, found.stuck
-            self.orphans = 0
+            orphans: list[Group] = []
             for group in found.ready:
                 batch = self._claim(group)
                 if batch is None:
-                    self.orphans += 1
+                    orphans.append(group)
                     continue
                 self.touched[batch.id] = None
                 if not self._fetched:  # loading the library takes as long as checking; meanwhile nobody waits for it
@@ -178,6 +180,9 @@ class Engine:
                 self._start()
                 if time.monotonic() > ends:
                     break
+            else:
+                self.orphans = [group for group in orphans if all(item.is_scan for item in group.items)]
+                self.stuck += len(orphans) - len(self.orphans)
             if self._failing is not None:
                 self._failing = None
                 self.ledger.remember("trouble", None)
@@ -273,6 +278,10 @@ class Engine:
         self._steps.close()
         self._build(settings)
 
+    def post(self, final: bool = False) -> None:
+        """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""
+        self._board.post(self.orphans, self.stuck, final)
+
     def rest(self) -> None:
         """Let go of children and connections that have not been needed for a while."""
         if not self._running:
@@ -301,6 +310,7 @@ class Engine:
                 self.wait(0.2)
             elif not moved:
                 time.sleep(min(0.2, max(0.02, self.settings.intake.settle / 10)))
+        self.post(final=True)
         return self._account()
 
     def _account(self) -> dict[str, Any]:
@@ -309,7 +319,7 @@ class Engine:
         return {
             "format": "exchanged-once/1",
             "batches": [brief(batch) for batch in batches],
-            "pending": len(waiting) + self.orphans + self.unsettled + self.stuck + bool(self._failing),
+            "pending": len(waiting) + len(self.orphans) + self.unsettled + self.stuck + bool(self._failing),
             "rejected": sum(batch.state is State.REJECTED for batch in batches),
         }
 

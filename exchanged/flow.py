@@ -10,6 +10,7 @@ Ends    Refused rejects, NotYet defers, Held holds; any other exception is count
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import time
@@ -26,6 +27,13 @@ from exchanged.steps import Steps
 
 RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
 SPREAD = 0.2
+LOGIN = "delivery.login_refused"
+LOOKED = (  # said only after a look at the server that found no package of ours under its final name
+    "delivery.conflict",
+    "delivery.server_full",
+    "delivery.server_refused",
+    "delivery.verification_failed",
+)
 UNSURE = ("delivery.outcome_unknown", "delivery.gone")  # whether the server has the package is not known
 FAILURES = 3  # of a step by a fault of ours, in one state
 DEATHS = 10  # of the process during a step: hostile input dies in children, so this is mostly power, memory or a kill
@@ -107,8 +115,12 @@ class Flow:
         if step.stage == "check":
             self._check(batch, go_on)
             return
+        if step.stage == "deliver":
+            self._ask()
         facts = getattr(self._steps, step.stage)(batch)
         self._ledger.move(batch, step.done, acting=_goes_on(step, go_on), **facts)
+        if step.stage == "deliver" and self._ledger.remembered(LOGIN):
+            self._admitted()
         self._say(f"batch.{step.done}", batch, facts)
 
     def _check(self, batch: Record, go_on: Callable[[], bool]) -> None:
@@ -148,10 +160,46 @@ class Flow:
             self._ledger.wait(batch, problem.code, facts, float(problem.facts["until"]))
             return
         later = time.time() + delay(batch.attempts) if problem.again else None
+        if problem.code == LOGIN:
+            later = self._turned_away(problem)
         self._ledger.defer(batch, problem.code, dict(problem.facts), later)
         if problem.code in log.EVENTS:
             self._say(problem.code, batch, problem.facts)
         log.emit("batch.deferred", batch=batch.id, reason=problem.code, attempts=batch.attempts + 1)
+
+    # --- a login that was refused is refused for every batch: servers lock accounts ------------------------------
+
+    def _login(self) -> dict[str, Any]:
+        """The login that was refused last: which, how often in a row, and until when no other batch may try it."""
+        delivery = self._steps.settings.delivery
+        whose = [delivery.host, delivery.port, delivery.user, delivery.identity]
+        last: dict[str, Any] = json.loads(self._ledger.remembered(LOGIN) or "{}")
+        if last.get("whose") != whose or last["until"] - time.time() > RETRIES[-1] * (1 + SPREAD):  # a clock set back
+            return {"whose": whose, "attempts": 0, "until": 0.0, "facts": {}}
+        return last
+
+    def _ask(self) -> None:
+        """Raises NotYet where a try would come before its time."""
+        login = self._login()
+        if time.time() < login["until"]:
+            raise NotYet(LOGIN, **login["facts"])
+
+    def _turned_away(self, problem: NotYet) -> float:
+        """When the next batch may try to log in."""
+        login = self._login()
+        if time.time() >= login["until"]:  # this was a try
+            login |= {
+                "until": time.time() + delay(login["attempts"]),
+                "attempts": login["attempts"] + 1,
+                "facts": dict(problem.facts),
+            }
+            self._ledger.remember(LOGIN, json.dumps(login))
+        return float(login["until"])
+
+    def _admitted(self) -> None:
+        """The login works again: what waited for it goes on."""
+        self._ledger.remember(LOGIN, None)
+        self._ledger.wake_all(LOGIN)
 
     def _failed(self, batch: Record, error: Exception) -> None:
         """A fault of ours: said with class and place, tried again twice, then held."""
@@ -183,9 +231,11 @@ class Flow:
         """Try a waiting batch at once. False where nothing is to be tried."""
         if batch.cleared or batch.state is State.HELD:
             return False
-        self._ledger.remember("pin", None)  # the operator has seen to it: the passphrase may be tried again
+        self._ledger.remember("pin", None)  # the operator has seen to it: passphrase and login may be tried again
+        if (login := self._login())["attempts"]:
+            self._ledger.remember(LOGIN, json.dumps(login | {"until": 0.0}))
         if batch.reason == "sealing.clock_wrong":
-            self._ledger.believe_clock()  # and to the clock
+            self._ledger.believe_clock()  # and so may the clock
         self._ledger.wake(batch, "batch.retried")
         log.emit("batch.retried", batch=batch.id)
         return True
@@ -214,7 +264,7 @@ class Flow:
     def withdraw(self, batch: Record, reason: str) -> bool:
         """Take a batch back before it is delivered. The reason stays with the operator: its digest goes on record."""
         at = batch.held_from or batch.state
-        unsure = batch.reason in UNSURE
+        unsure = bool(batch.facts.get("offered")) and batch.reason not in LOOKED
         if batch.acting or unsure or at not in BEFORE_DELIVERY:
             return False
         self._ledger.move(batch, State.WITHDRAWN, note=self._ledger.hide(reason))

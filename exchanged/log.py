@@ -121,6 +121,7 @@ EVENTS: dict[str, Event] = {
     "intake.claimed": Event("info", ("files", "bytes", "name_hash", "lane", "kind")),
     "intake.refused_kind": Event("warning", ("kind", "name_hash", "folder", "count")),
     "intake.ignored": Event("info", ("kind", "name_hash", "count")),
+    "intake.board_failed": Event("warning", ("errno",)),
     "intake.waiting": Event("info", ("kind", "name_hash", "count", "deadline", "until")),
     "batch.claimed": Event("info", ("files", "bytes", "lane", "name_hash", "before", "seconds")),
     "batch.scan_attached": Event("info", ("bytes", "sha256")),

@@ -1,6 +1,6 @@
 """Goes once through what the jobs do, on input of our own, so that every child forked later finds all of it loaded.
 
-Called by the zygote before its first fork; starts no thread (Arrow is told to use none).
+Called by the zygote before its first fork; starts no thread (Arrow and OpenCV are told to use none).
 """
 
 from __future__ import annotations
@@ -40,19 +40,23 @@ def workbooks() -> None:
 
 def scans() -> None:
     """Look at a scan."""
+    import cv2
     import pikepdf
     from PIL import Image
 
     from exchanged.stages import confirm
 
+    cv2.setNumThreads(0)
     picture, file = io.BytesIO(), io.BytesIO()
-    Image.new("L", (800, 1100), 255).save(picture, "JPEG")
+    page = Image.new("L", (800, 1100), 255)
+    page.paste(0, (100, 100, 500, 300))  # a blank page would not be searched for a code
+    page.save(picture, "JPEG")
     with pikepdf.new() as pdf:
-        page = pdf.add_blank_page(page_size=(288, 396))
+        sheet = pdf.add_blank_page(page_size=(288, 396))
         image = pdf.make_stream(picture.getvalue(), Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Image)
         image.Width, image.Height, image.BitsPerComponent = 800, 1100, 8
         image.ColorSpace, image.Filter = pikepdf.Name.DeviceGray, pikepdf.Name.DCTDecode
-        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(I=image))
-        page.Contents = pdf.make_stream(b"q 288 0 0 396 0 0 cm /I Do Q")
+        sheet.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(I=image))
+        sheet.Contents = pdf.make_stream(b"q 288 0 0 396 0 0 cm /I Do Q")
         pdf.save(file)
     confirm.examine(io.BytesIO(file.getvalue()), 1)

@@ -271,7 +271,9 @@ def test_a_signal_ends_a_command_with_its_own_status(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         ) as child:
-            time.sleep(0.45)
+            at_work = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+            while not at_work.read_text():  # before, it is Python that starts, and answers in its own way
+                time.sleep(0.02)
             child.send_signal(number)
             _, err = child.communicate(timeout=60)
         assert child.returncode == status and "Traceback" not in err

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from exchanged.drop import BOARD
 from tests.support import meddler, scans
 from tests.support.faults import log_of, mute, said, shown, states
 from tests.support.judge import judge
@@ -251,7 +252,7 @@ def test_of_two_sheets_a_scan_that_names_neither_confirms_none(world: World) -> 
     world.scan("SCAN0001")
     done = world.once()
     assert sorted(one["state"] for one in done["batches"]) == ["validated", "validated"]
-    assert world.left("drop", "inbox") == ["drop/SCAN0001.pdf"]
+    assert world.left("drop", "inbox") == ["drop/SCAN0001.pdf", f"drop/{BOARD}"]
 
 
 def test_a_huge_file_is_judged_by_its_size_and_no_other_waits_with_it(world: World) -> None:
@@ -266,7 +267,7 @@ def test_a_huge_file_is_judged_by_its_size_and_no_other_waits_with_it(world: Wor
     assert done.pop("四月")[0] == "validated"
     assert done == {"二月": ("rejected", "header-missing"), "三月": ("rejected", "file-too-large")}
     assert [event["kind"] for event in said(world.log, "intake.refused_kind")] == ["too_large"]
-    assert world.left("drop") == ["drop/一月.csv"]
+    assert world.left("drop") == ["drop/一月.csv", f"drop/{BOARD}"]
     assert (world.drop / "一月.csv").stat().st_size == 5 << 40
 
 
@@ -277,7 +278,7 @@ def test_a_file_that_its_folder_does_not_let_go_holds_nobody_else_up(world: Worl
     done = meddler.once(world, call="rename", match="drop/一月.csv", act=["fail", "EPERM"], times=99)
     assert [(one["stem"], one["state"]) for one in done["batches"]] == [("二月", "validated")]
     assert done["pending"] == 2
-    assert world.left("drop") == ["drop/一月.csv"]
+    assert world.left("drop") == ["drop/一月.csv", f"drop/{BOARD}"]
     assert [one["stem"] for one in world.once()["batches"]] == ["一月"]
 
 
@@ -293,7 +294,7 @@ def test_ten_thousand_files_at_once_are_looked_through_in_bounded_memory(world: 
     daemon.terminate()
     assert daemon.wait(30) == 0
     assert int(peak.split()[1]) < 150_000  # KiB
-    assert len(world.left("drop")) == 10_000
+    assert len(world.left("drop")) == 10_001  # with the board
     assert len(world.delivered()) == 1
     mute(log_of(world), sheet)
 

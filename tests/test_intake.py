@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from exchanged.drop import BOARD
 from tests.support import records, scans
 from tests.support.world import World
 
@@ -29,7 +30,7 @@ def states(done: dict[str, object]) -> dict[str, str]:
 def test_a_scan_may_come_first_and_waits_for_its_sheet(world: World) -> None:
     world.scan("一月")
     assert world.once()["pending"] == 1
-    assert world.left("drop") == ["drop/一月.pdf"]
+    assert world.left("drop") == ["drop/一月.pdf", f"drop/{BOARD}"]
     world.sheet("一月")
     assert states(world.once()) == {"一月": "closed"}
 
@@ -38,7 +39,7 @@ def test_a_sheet_is_checked_at_once_and_waits_for_its_scan(world: World) -> None
     world.sheet("一月")
     done = world.once()
     assert (states(done), done["pending"]) == ({"一月": "validated"}, 1)
-    assert world.left("drop") == []
+    assert world.left("drop") == [f"drop/{BOARD}"]
     world.scan("一月")
     assert states(world.once()) == {"一月": "closed"}
 
@@ -161,7 +162,7 @@ def test_links_pipes_and_hard_links_are_never_opened(world: World) -> None:
     world.sheet("一月")
     done = world.once()
     assert states(done) == {"一月": "validated"}
-    assert sorted(path.name for path in world.drop.iterdir()) == ["hard.csv", "link.csv", "pipe.csv"]
+    assert sorted(path.name for path in world.drop.iterdir()) == ["hard.csv", "link.csv", "pipe.csv", BOARD]
     kinds = {json.loads(line)["kind"] for line in world.log.splitlines() if "intake.refused_kind" in line}
     assert kinds == {"link", "special", "hard_link"}
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"flow"},
     {"steps"},
-    {"endings", "confirmation", "comparison", "checking", "indexing", "marking", "jobs", "warm"},
+    {"endings", "board", "confirmation", "comparison", "checking", "indexing", "marking", "jobs", "warm"},
     {"stages"},
     {
         "sandbox",

@@ -39,6 +39,7 @@ ENDS = {
     "Changes": ("delivery.verification_failed", "differs", "uploaded again"),  # row 61
     "Forgets": ("delivery.verification_failed", "differs", "uploaded again"),  # row 61
     "Clips": ("delivery.conflict", "other content", "administrators"),  # row 61
+    "Swaps": ("delivery.conflict", "other content", "administrators"),  # row 61
     "Takes": ("delivery.gone", "no such file", "moved_away"),  # row 62
     "NoRename": ("delivery.server_refused", "(rename)", "permissions"),  # row 66
     "Full": ("delivery.server_full", "8.2 KB free", "make room"),  # row 60
@@ -109,7 +110,7 @@ def test_rows_60_to_66_every_lie_has_its_code_its_words_and_its_next_step(place:
         chinese = str(said(trouble.code, "zh", **trouble.facts))
         assert any("\u4e00" <= char <= "\u9fff" for char in chinese)
     left = [path.name for path in place.inbox.iterdir()]
-    assert left == {"Clips": [FINAL], "NoRename": [PART]}.get(manner, [])
+    assert left == {"Clips": [FINAL], "Swaps": [FINAL], "NoRename": [PART]}.get(manner, [])
 
 
 @pytest.mark.parametrize("manner", [name for name, end in ENDS.items() if not end[0]])
@@ -171,6 +172,25 @@ def test_rows_60_to_66_as_the_operator_sees_them(world: World, place: Place, man
             assert world.run("release", batch["batch"]).returncode == 0
             assert [one["state"] for one in world.once()["batches"]] == ["closed"]
             assert len(list((place.folder / "taken").iterdir())) == 1
+
+
+def test_row_58_what_may_have_arrived_is_not_withdrawn_whatever_came_after(world: World, place: Place) -> None:
+    shutil.copy(place.folder / "user", world.credentials / "sftp-key")
+    world.sheet("first"), world.scan("first")
+    with place.liar("HangsUp") as port:
+        world.configure(delivery={"port": port, "host_keys": [place.host_key], "inbox": "/inbox", "user": "jx"})
+        (batch,) = world.once()["batches"]
+    assert (batch["state"], batch["reason"]) == ("sealed", "delivery.outcome_unknown")
+    world.run("retry", batch["batch"])  # and nobody listens there any more
+    (batch,) = world.once()["batches"]
+    assert (batch["state"], batch["reason"]) == ("sealed", "delivery.unreachable")
+    assert world.run("withdraw", batch["batch"], "--reason", "x").returncode == 3
+    assert world.run("hold", batch["batch"]).returncode == 0
+    assert world.run("withdraw", batch["batch"], "--reason", "x").returncode == 3
+    assert world.run("release", batch["batch"]).returncode == 0
+    with place.liar("Honest", port) as port:
+        assert [one["state"] for one in world.once()["batches"]] == ["closed"]
+    assert len(list(place.inbox.iterdir())) == 1
 
 
 def _makers_probe(endpoint: Endpoint) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,14 +22,14 @@ from exchanged.stages.deliver import deliver
 from exchanged.transports.sftp import Sftp
 from tests.support.proxy import Cut, Proxy
 from tests.support.renames import Births
-from tests.support.sshd import Sshd
+from tests.support.sshd import Sshd, keygen
 from tests.support.world import World
 
 BATCH = "jx-20261123-0123456789ab"
 FINAL = f"{BATCH}.pgp"
 LOST = {"delivery.connection_lost", "delivery.unreachable", "delivery.timeout", "delivery.outcome_unknown"}
-SPREAD = 28  # places over the whole delivery at which a direction is cut; every one of them in both ways
-LAST = (-260, -200, -160, -120, -90, -70, -50, -30, -10, -1)  # and from its end, where the rename and its answer travel
+SPREAD = 28  # places up to the rename at which a direction is cut; every one of them in both ways
+LAST = (-120, -40, -10, 1, 20, 40, 60, 80, 120, 160, 1000)  # and about it: its request, its answer, the last look
 
 
 class Town:
@@ -94,12 +95,12 @@ def through(town: Town, proxy: Proxy, **over: Any) -> str | None:
 
 @pytest.fixture(scope="module")
 def traffic(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """How many bytes a whole delivery takes in each direction."""
+    """How many bytes a delivery takes in each direction up to the rename."""
     town = Town(sshd, tmp_path_factory.mktemp("traffic"), 50_000)
     with town.births, Proxy(sshd.port) as proxy:
-        courier = town.courier(proxy.port)
+        courier, seen = town.courier(proxy.port), {}
+        town.at_offer = lambda: seen.update(up=proxy.seen_up, down=proxy.seen_down)
         town.send(courier)
-        seen = {"up": proxy.seen_up, "down": proxy.seen_down}
         courier.close()
     return seen
 
@@ -191,7 +192,7 @@ def test_row_59_latency_alone_is_no_trouble(town: Town) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("direction", "back"), [("down", -200), ("up", -200), ("up", -20_000)])
+@pytest.mark.parametrize(("direction", "back"), [("down", -400), ("up", -400), ("up", -20_000)])
 def test_rows_57_and_58_through_the_whole_program_a_cut_ends_in_one_delivery(
     world: World, direction: str, back: int
 ) -> None:
@@ -200,7 +201,8 @@ def test_rows_57_and_58_through_the_whole_program_a_cut_ends_in_one_delivery(
         world.configure(delivery={"port": proxy.port})
         world.sheet("first"), world.scan("first")
         assert [batch["state"] for batch in world.once()["batches"]] == ["delivered"] or world.left("inbox")
-        whole = {"up": proxy.seen_up, "down": proxy.seen_down}[direction]
+        (package,) = world.inbox.iterdir()  # what is read once more at the very end
+        whole = {"up": proxy.seen_up, "down": proxy.seen_down - package.stat().st_size}[direction]
     cut: dict[str, Any] = {direction: whole + back}
     with Proxy(world.server.port, **cut) as proxy, Births(world.inbox) as births:
         world.configure(delivery={"port": proxy.port})
@@ -222,3 +224,27 @@ def _wait(what: Any) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("it did not happen")
+
+
+def test_row_66_a_refused_login_is_tried_once_for_all_batches_and_not_before_its_time(world: World) -> None:
+    key = (world.credentials / "sftp-key").read_bytes()
+    keygen(world.credentials.parent / "stranger")
+    shutil.copy(world.credentials.parent / "stranger", world.credentials / "sftp-key")
+    for number in range(4):
+        world.sheet(f"s{number}", seed=number), world.scan(f"s{number}")
+    with Proxy(world.server.port) as proxy:
+        world.configure(delivery={"port": proxy.port})
+        first = world.once()["batches"]
+        assert {(one["state"], one["reason"]) for one in first} == {("sealed", "delivery.login_refused")}
+        assert proxy.count == 1
+        assert all(world.ask("show", one["batch"])["next_attempt"] for one in first)
+        world.sheet("later", seed=9), world.scan("later")
+        assert [one["reason"] for one in world.once()["batches"]] == ["delivery.login_refused"]
+        assert proxy.count == 1
+        assert world.run("retry", first[0]["batch"]).returncode == 0
+        world.once()
+        assert proxy.count == 2
+        (world.credentials / "sftp-key").write_bytes(key)
+        assert world.run("retry", first[0]["batch"]).returncode == 0
+        world.once()
+        assert [one["state"] for one in world.ask("list")["batches"]] == ["closed"] * 5

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import termios
 from typing import Any
 
 import pytest
 
+from exchanged.messages import width
 from exchanged.views import batches, system
-from exchanged.views.page import Page, plain
+from exchanged.views.page import Page, plain, show
 
 BATCH: dict[str, Any] = {
     "batch": "jx-20261123-0a1b2c3d4e",
@@ -117,3 +122,49 @@ def test_audit_names_what_was_altered(language: str) -> None:
     answer = {"ok": False, "events": 20, "evidence": 3, "problems": [{"batch": "jx-1", "code": "evidence.altered"}]}
     assert "jx-1" in words(system.audit_page(answer, language))
     assert "✓" in words(system.audit_page({"ok": True, "events": 20, "evidence": 3, "problems": []}, language))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_no_identifier_or_time_is_broken_on_a_terminal(
+    columns: int, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch: dict[str, Any] = {
+        "batch": "jx-20261126-aa43e71999",
+        "stem": "一月份电焊工、社会体育指导员等上报数据",
+        "state": "validated",
+    }
+    more = {"rows": 20, "updated": "2026-11-26T13:06:09+08:00", "reason": "confirmation.waiting"}
+    screen = terminal(batches.list_page({"batches": [{**batch, **more}] * 3}, language), columns, monkeypatch)
+    assert screen.count("jx-20261126-aa43e71999") == 3
+    assert screen.count("2026-11-26 13:06:09") == 3
+    digest = {"digest": "sha256:" + "7f" * 32, "created": more["updated"]}
+    screen = terminal(batches.trace_page({"history": [{**batch, **digest}]}, language), columns, monkeypatch)
+    assert digest["digest"] in screen
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_columns_stand_below_one_another_on_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page()
+    page.table(
+        [["焊工", "四级/中级工", "1"], ["社会体育指导员" * 9, "x", "12345"], ["e\u0301te\u0301", "", "7"]], right=(2,)
+    )
+    lines = terminal(page, columns, monkeypatch).splitlines()
+    assert len({width(line) for line in lines}) == 1
+    assert width(lines[0]) <= columns
+
+
+def terminal(page: Page, columns: int, patch: pytest.MonkeyPatch) -> str:
+    """What a page writes to a terminal of so many columns, colours left out."""
+    main, other = pty.openpty()
+    termios.tcsetwinsize(other, (50, columns))
+    patch.setenv("COLUMNS", str(columns))  # else the width of the terminal that the tests run on counts
+    with os.fdopen(other, "w", encoding="utf-8") as out:
+        show(page, out)
+        out.write("\x04")
+        out.flush()
+        told = b""
+        while not told.endswith(b"\x04"):
+            told += os.read(main, 1 << 16)
+    os.close(main)
+    return re.sub(r"\x1b\[[0-9;]*m", "", told.decode()).replace("\r", "").removesuffix("\x04")

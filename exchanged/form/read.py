@@ -8,6 +8,7 @@ Ends    with None where no code of ours can be read
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
@@ -28,6 +29,7 @@ MM = 25.4  # in an inch
 SQUARES = 12  # of a page that may be marks
 STRETCH = 0.04  # how far a scan's scale may be from what it says
 SKEW = 7.0  # degrees
+COARSE = 3.0  # pixels a millimetre at which marks are looked for
 WAYS = 12  # of lying that are tried
 
 
@@ -53,13 +55,15 @@ def dark(picture: Picture) -> Picture:
 def find(picture: Picture, dpi: float) -> Found | None:
     """The code of ours on a page scanned at about `dpi`, or None."""
     grey = dark(picture)
-    for enlarged in (1.0, 0.5, 2.0):
-        if enlarged == 2.0 and dpi > 260:
-            continue
-        found = _decoded(grey, enlarged)
-        if found is not None:
+    for enlarged in (1.0, 0.5):
+        if (found := _decoded(grey, enlarged)) is not None:
             return _placed(grey, *found)
-    return _sampled(grey, dpi)
+    ways = _by_marks(_squares(grey, dpi / MM), dpi / MM)
+    if not ways:  # most scans are of another form: no more time is spent on a page without marks
+        return None
+    if dpi <= 260 and (found := _decoded(grey, 2.0)) is not None:
+        return _placed(grey, *found)
+    return _sampled(grey, ways)
 
 
 def _decoded(grey: Picture, enlarged: float) -> tuple[Code, Points] | None:
@@ -147,9 +151,9 @@ def _template() -> Picture:
     return out
 
 
-def _sampled(grey: Picture, dpi: float) -> Found | None:
+def _sampled(grey: Picture, ways: Sequence[tuple[Affine, int]]) -> Found | None:
     """A code whose corners are stamped or written over: the page is found by its marks, the code by its place."""
-    for place, marks in _by_marks(_squares(grey, dpi / MM), dpi / MM):
+    for place, marks in ways:
         for modules in grid.SIDES:
             box = layout.code_box(modules)
             white = layout.QUIET * layout.MODULE
@@ -166,10 +170,11 @@ def _by_marks(squares: Points, scale: float) -> list[tuple[Affine, int]]:
     marks = np.array(layout.MARKS)
     ways: list[tuple[Affine, int]] = []
     for (one, other), (first, second) in product(combinations(range(4), 2), permutations(range(len(squares)), 2)):
-        way = similar(marks[[one, other]], squares[[first, second]])
-        turned = np.degrees(np.arctan2(way[1, 0], way[0, 0])) % 90
-        if abs(np.hypot(way[0, 0], way[1, 0]) / scale - 1) > STRETCH or min(turned, 90 - turned) > SKEW:
+        across = complex(*(squares[second] - squares[first])) / complex(*(marks[other] - marks[one]))
+        turned = np.degrees(np.angle(across)) % 90
+        if abs(abs(across) / scale - 1) > STRETCH or min(turned, 90 - turned) > SKEW:
             continue
+        way = similar(marks[[one, other]], squares[[first, second]])
         expected = marks @ way[:, :2].T + way[:, 2]
         off = np.sqrt(((expected[:, None] - squares[None]) ** 2).sum(axis=2)).min(axis=1)
         ways.append((way, int((off < 2.0 * scale).sum())))
@@ -177,13 +182,15 @@ def _by_marks(squares: Points, scale: float) -> list[tuple[Affine, int]]:
 
 
 def _squares(grey: Picture, scale: float) -> Points:
-    """Centres of what looks like a mark, a few at most. `scale`: pixels a millimetre."""
-    smooth = cv2.GaussianBlur(grey, (0, 0), scale / 8)
+    """Centres of what looks most like a mark, a few at most. `scale`: pixels a millimetre."""
+    shrunk, scale = min(1.0, COARSE / scale), min(scale, COARSE)
+    smooth = cv2.GaussianBlur(cv2.resize(grey, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA), (0, 0), 0.5)
     _, black = cv2.threshold(smooth, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     _, _, stats, centres = cv2.connectedComponentsWithStats(black)
     side = layout.MARK * scale
     wide, high, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
     alike = (np.minimum(wide, high) > 0.7 * side) & (np.maximum(wide, high) < 1.5 * side) & (area > 0.6 * side * side)
     alike[0] = False
-    found = np.asarray(centres, np.float64)[alike]
-    return found[:SQUARES]
+    full = (area / (wide * high))[alike]
+    best = np.argsort(-full)[:SQUARES]
+    return (np.asarray(centres, np.float64)[alike][best] + 0.5) / shrunk - 0.5

@@ -234,6 +234,11 @@ class Books(Clock):
             self._db.execute("UPDATE batch SET next_attempt = 0, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
             self._append(event, batch.id, {})
 
+    def wake_all(self, reason: str) -> None:
+        """What every batch with this reason waited for has come: let each be tried at once."""
+        with self.change():
+            self._db.execute("UPDATE batch SET next_attempt = 0 WHERE cleared = 0 AND reason = ?", (reason,))
+
     def crashed(self) -> list[Record]:
         """At start: batches whose step was at work when the process ended; counts it against each."""
         with self.change():

@@ -184,6 +184,15 @@ class Store:
             except sqlite3.DatabaseError as error:
                 raise trouble(error) from None
 
+    def changes(self) -> tuple[int, int]:
+        """Differs from an earlier answer when anything has been written to the ledger since, by whomever."""
+        with self._changing:  # between two transactions: none is counted that readers cannot see yet
+            try:
+                version = int(self._writer.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.DatabaseError as error:
+                raise trouble(error) from None
+            return version, self._writer.total_changes
+
     # --- events ---------------------------------------------------------------------------------------------------
 
     def head(self) -> str:

@@ -256,8 +256,18 @@ def _rename(job: _Job, server: Server, method: Verify) -> Delivered:
         raise Held("delivery.gone")
     if there.kind == "other" or (there.kind == "file" and there.size != job.parcel.bytes):
         raise Held("delivery.conflict", size=there.size, expected_size=job.parcel.bytes)
+    if there.kind == "file" and method != "size" and not _still(job, server, there):
+        raise Held("delivery.conflict", size=there.size, expected_size=job.parcel.bytes)
     gone = there.kind == "absent"
     return Delivered(job.names.final, job.parcel.sha256, method, False, server.host_key, gone)
+
+
+def _still(job: _Job, server: Server, there: Entry) -> bool:
+    """Looked at once more under its final name. Only a difference counts: where it cannot be read, it was before."""
+    try:
+        return _same(job, server, there)
+    except NotYet:
+        return True
 
 
 def _trouble(job: _Job, server: Server, denied: Denied) -> NotYet:

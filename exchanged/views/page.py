@@ -5,6 +5,7 @@ Everything shown passes `clean`, so no file name can move the cursor, hide a lin
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ __all__ = ["Line", "Page", "Span", "Table", "clean", "plain", "show", "width"]
 
 Span = str | tuple[str, str]  # text, or text and style
 GAP = "  "
+NARROW = 8  # columns of a terminal below which a column of words is not squeezed
+WHOLE = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|(?=[!-~]*\d)[!-~]{10,80}"
+)  # a time, an identifier, a digest: not to be broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,32 @@ def _colour(page: Page, out: TextIO) -> None:
 
     console = Console(file=out, highlight=False, markup=False, emoji=False)
     for block in page.blocks:
-        body: RenderableType = _rich_table(block) if isinstance(block, Table) else _rich(block.spans)
-        console.print(Padding(body, (0, 0, 0, block.indent)), soft_wrap=False)
+        if isinstance(block, Line):
+            console.print(Padding(_rich(block.spans), (0, 0, 0, block.indent)), soft_wrap=False)
+        elif (sizes := fitted(block, console.width - block.indent)) is not None:
+            console.print(Padding(_rich_table(block, sizes), (0, 0, 0, block.indent)), soft_wrap=False)
+        else:  # the terminal wraps it, and copies an identifier as the one word that it is
+            for line in _aligned(block):
+                console.print(" " * block.indent + line.rstrip(), soft_wrap=True)
+
+
+def fitted(table: Table, room: int) -> list[int] | None:
+    """Widths of columns that fit into so much room and break no identifier or time; None where there are none."""
+    cells = [[_text(span) for span in row] for row in table.rows] + [list(table.head)]
+    columns = max(len(row) for row in cells)
+    held = [[row[n] for row in cells if n < len(row)] for n in range(columns)]
+    sizes = [max(map(width, column)) for column in held]
+    floors = [
+        max(min(size, NARROW), *(len(word) for cell in column for word in WHOLE.findall(cell)), 0)
+        for size, column in zip(sizes, held, strict=True)
+    ]
+    left = room - len(GAP) * (columns - 1)
+    if sum(floors) > left:
+        return None
+    while sum(sizes) > left:
+        widest = max((n for n in range(columns) if sizes[n] > floors[n]), key=lambda n: sizes[n])
+        sizes[widest] -= 1
+    return sizes
 
 
 def _rich(spans: Sequence[Span]) -> Text:
@@ -121,14 +150,13 @@ def _rich(spans: Sequence[Span]) -> Text:
     return Text.assemble(*((_text(span), _style(span)) for span in spans))
 
 
-def _rich_table(table: Table) -> RenderableType:
+def _rich_table(table: Table, sizes: Sequence[int]) -> RenderableType:
     from rich.table import Table as RichTable
 
-    columns = max([len(table.head), *(len(row) for row in table.rows)])
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(table.head), header_style="dim")
-    for n in range(columns):
-        name = table.head[n] if n < len(table.head) else ""
-        grid.add_column(name, justify="right" if n in table.right else "left", overflow="fold")
+    for n, size in enumerate(sizes):
+        name = clean(table.head[n]) if n < len(table.head) else ""
+        grid.add_column(name, justify="right" if n in table.right else "left", overflow="fold", width=size)
     for row in table.rows:
         grid.add_row(*(_rich((span,)) for span in row))
     return grid

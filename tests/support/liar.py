@@ -71,6 +71,16 @@ if asyncssh is not None:
             os.truncate(self.real(oldpath), self.real(oldpath).stat().st_size - 1)
             return super().rename(oldpath, newpath)
 
+    class Swaps(Honest):
+        """Changes a byte while it renames."""
+
+        def rename(self, oldpath: bytes, newpath: bytes) -> Any:
+            with self.real(oldpath).open("r+b") as file:
+                first = file.read(1)[0]
+                file.seek(0)
+                file.write(bytes([first ^ 1]))
+            return super().rename(oldpath, newpath)
+
     class Takes(Honest):
         """Moves a file away as soon as it has its final name."""
 
@@ -79,6 +89,13 @@ if asyncssh is not None:
             taken = Path(os.fsdecode(self.root)).with_name("taken")
             taken.mkdir(exist_ok=True)
             self.real(newpath).rename(taken / f"{len(list(taken.iterdir()))}")
+
+    class HangsUp(Honest):
+        """Renames, and hangs up instead of saying so."""
+
+        def rename(self, oldpath: bytes, newpath: bytes) -> Any:
+            super().rename(oldpath, newpath)
+            self.channel.get_connection().abort()
 
     class NoRename(Honest):
         """Refuses to rename."""
