@@ -12,21 +12,21 @@ only wait for children, gpg and the network: hostile input is opened elsewhere.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, evidence, log
+from exchanged import disk, evidence, log, reserve
 from exchanged.board import Board
 from exchanged.drop import Group
 from exchanged.errors import NotYet
-from exchanged.flow import Flow, whose
+from exchanged.flow import Flow, disk_code, whose
 from exchanged.ledger import Ledger, Record
 from exchanged.sandbox import Sandbox
 from exchanged.secrets import Secrets
@@ -84,7 +84,14 @@ def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
     if (state / "ledger.db").exists() and not (state / "ledger.key").exists():
         raise NotYet("ledger.key_missing", again=False)
     secrets = Secrets.load(state / "ledger.key")
-    return Ledger(state / "ledger.db", secrets), secrets
+    try:
+        ledger = Ledger(state / "ledger.db", secrets)
+    except NotYet as problem:
+        if problem.code != "ledger.unavailable" or not reserve.release(state):
+            raise
+        ledger = Ledger(state / "ledger.db", secrets)
+    ledger.relief = partial(reserve.release, state)
+    return ledger, secrets
 
 
 class Engine:
@@ -123,6 +130,7 @@ class Engine:
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
         self._flow.recover()
+        reserve.keep(self.settings.folders.state)
         self._recover_intake()
         with contextlib.suppress(OSError):
             giveback.clear(self.settings.folders.rejected)
@@ -183,9 +191,10 @@ class Engine:
             else:
                 self.orphans = [group for group in orphans if all(item.is_scan for item in group.items)]
                 self.stuck += len(orphans) - len(self.orphans)
-            if self._failing is not None:
-                self._failing = None
+            if self._failing is not None and not self._flow.stalled:
                 self.ledger.remember("trouble", None)
+                self._failing = None
+                reserve.keep(self.settings.folders.state)
         return claimed
 
     def _claim(self, group: Group) -> Record | None:
@@ -207,9 +216,8 @@ class Engine:
         try:
             yield
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             missing = isinstance(error, FileNotFoundError)
-            code = "disk.full" if full else "folder.missing" if missing else "disk.failed"
+            code = "folder.missing" if missing else disk_code(error)
             self._say(code, folder="drop" if missing else whose(self.settings, error), errno=error.errno or 0)
 
     def _say(self, code: str, **facts: Any) -> None:
@@ -217,12 +225,17 @@ class Engine:
         if self._failing != code:
             if code in log.EVENTS:
                 log.emit(code, **facts)
-            with contextlib.suppress(NotYet):
-                self.ledger.remember("trouble", code)
+            for _ in range(2):  # the first failure gives up the reserve
+                with contextlib.suppress(NotYet):
+                    self.ledger.remember("trouble", code)
+                    break
         self._failing = code
 
     def _start(self) -> bool:
         """Hand due batches that are not at work to their lane, as many as the lane has hands."""
+        if self._flow.stalled:
+            self._say("ledger.unavailable", reason="ledger.unavailable")
+            return False
         started = False
         for lane, pool in self._pools.items():
             at_work = {name for own, name in self._running.values() if own is lane}

@@ -90,6 +90,7 @@ _REASONS = {
     "evidence": {"critical": "altered missing"},
     "disk": {"critical": "sync_failed", "error": "full failed read_only"},
     "folder": {"error": "missing"},
+    "system": {"error": "exhausted"},
     "credential": {"error": "wrong_mode"},
     "credentials": {"error": "missing unreadable open"},
     "check": {"warning": "crashed"},

@@ -28,6 +28,7 @@ _STATUS_LIMIT = 1 << 18
 _SLICE = 200  # ms between two looks at the progress
 _KILL = 5  # s in which an agent ends that is asked to
 _GRACE = 0.3  # s in which a gpg that closed its pipe is given the time to be gone
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})  # not gpg's doing
 _OURS = (
     "CREDENTIALS_DIRECTORY",
     "NOTIFY_SOCKET",
@@ -59,6 +60,8 @@ def start(argv: Sequence[str], stdin: int, stdout: int, pass_fds: Sequence[int])
             process_group=0,
         )
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         raise NotYet("sealing.gpg_missing", errno=error.errno or 0) from None
 
 
