@@ -44,8 +44,9 @@ PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which
 
 @contextlib.contextmanager
 def lock(state: Path) -> Iterator[None]:
-    """Hold the state folder for this process. Raises NotYet("daemon.running") when another has it."""
-    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the state folder for this process. Raises NotYet: "daemon.running" when another has it."""
+    with _state_trouble():
+        fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,18 +79,28 @@ def _owner(path: Path) -> str:
         return str(path.stat().st_uid)
 
 
+@contextlib.contextmanager
+def _state_trouble() -> Iterator[None]:
+    """What the system says of the state folder is a trouble with words of its own."""
+    try:
+        yield
+    except OSError as error:
+        raise NotYet(disk_code(error), folder="state", errno=error.errno or 0) from None
+
+
 def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
     """The unit's ledger and its key. Raises NotYet when the state folder is not there."""
     state = own_state(settings)
     if (state / "ledger.db").exists() and not (state / "ledger.key").exists():
         raise NotYet("ledger.key_missing", again=False)
-    secrets = Secrets.load(state / "ledger.key")
-    try:
-        ledger = Ledger(state / "ledger.db", secrets)
-    except NotYet as problem:
-        if problem.code != "ledger.unavailable" or not reserve.release(state):
-            raise
-        ledger = Ledger(state / "ledger.db", secrets)
+    with _state_trouble():
+        secrets = Secrets.load(state / "ledger.key")
+        try:
+            ledger = Ledger(state / "ledger.db", secrets)
+        except NotYet as problem:
+            if problem.code != "ledger.unavailable" or not reserve.release(state):
+                raise
+            ledger = Ledger(state / "ledger.db", secrets)
     ledger.relief = partial(reserve.release, state)
     return ledger, secrets
 

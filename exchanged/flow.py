@@ -44,6 +44,8 @@ _DISK = {
     errno.EDQUOT: "disk.full",
     errno.EROFS: "disk.read_only",
     errno.EFBIG: "disk.full",  # a limit for this process
+    errno.EACCES: "folder.denied",
+    errno.EPERM: "folder.denied",
     errno.EMFILE: "system.exhausted",
     errno.ENFILE: "system.exhausted",
     errno.ENOMEM: "system.exhausted",

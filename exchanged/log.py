@@ -89,7 +89,7 @@ _REASONS = {
     "ledger": {"critical": "tampered older damaged newer key_missing", "error": "unavailable"},
     "evidence": {"critical": "altered missing"},
     "disk": {"critical": "sync_failed", "error": "full failed read_only"},
-    "folder": {"error": "missing"},
+    "folder": {"error": "missing denied"},
     "system": {"error": "exhausted"},
     "credential": {"error": "wrong_mode"},
     "credentials": {"error": "missing unreadable open"},

@@ -109,8 +109,8 @@ def _running(settings: Settings) -> bool:
     try:
         with lock(settings.folders.state):
             return False
-    except NotYet:
-        return True
+    except NotYet as problem:
+        return problem.code == "daemon.running"
 
 
 def _waiting(batch: Record) -> dict[str, Any]:

@@ -26,6 +26,35 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         unmount(folder)
 
 
+class Image:
+    """An ext4 of its own in place of a folder, that can be made to break as a bad disk breaks it, and be repaired."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = folder.with_name(f"{folder.name}.ext4")
+        if not shutil.which("mkfs.ext4"):
+            pytest.skip("mkfs.ext4 is not installed (Debian: apt-get install e2fsprogs)")
+        with self._file.open("wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", str(self._file)], check=True)
+
+    def attach(self) -> None:
+        """Mount it; what the folder held before is hidden."""
+        mount("-o", "loop", str(self._file), str(self.folder))
+        shutil.rmtree(self.folder / "lost+found")
+        self.folder.chmod(0o700)
+
+    def spoil(self) -> None:
+        """The kernel finds an error: from now on nothing can be written, not even through open files."""
+        mount("-o", "remount,abort", str(self.folder))
+
+    def repair(self) -> None:
+        """Check it and mount it anew."""
+        unmount(self.folder)
+        subprocess.run(["fsck.ext4", "-p", "-f", str(self._file)], capture_output=True, check=False)
+        mount("-o", "loop", str(self._file), str(self.folder))
+
+
 def mount(*arguments: str) -> None:
     """mount(8), or a reason to skip."""
     if os.geteuid() != 0 or not shutil.which("mount"):
