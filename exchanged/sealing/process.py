@@ -146,16 +146,20 @@ def run(
     `stdin` and `stdout` are closed here once gpg has them. `secret` is given through a pipe. `progress` returns
     something that changes as gpg gets on; when it stays the same for `timeout` seconds gpg is killed.
     """
-    status_out, status_in = os.pipe()
-    secrets = _secret_pipe(secret)
-    options = ["--status-fd", str(status_in), *(("--passphrase-fd", str(secrets[0])) if secrets else ())]
+    theirs = [stdin, stdout]
     try:
-        process = start([argv[0], *options, *argv[1:]], stdin, stdout, (status_in, *secrets))
-    except BaseException:
-        os.close(status_out)
-        raise
+        status_out, status_in = os.pipe()
+        theirs.append(status_in)
+        try:
+            secrets = _secret_pipe(secret)
+            theirs += secrets
+            options = ["--status-fd", str(status_in), *(("--passphrase-fd", str(secrets[0])) if secrets else ())]
+            process = start([argv[0], *options, *argv[1:]], stdin, stdout, (status_in, *secrets))
+        except BaseException:
+            os.close(status_out)
+            raise
     finally:
-        for fd in (status_in, *secrets, stdin, stdout):
+        for fd in theirs:
             os.close(fd)
     watcher = Watcher(process, status_out, progress, timeout)
     try:
