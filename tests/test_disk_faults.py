@@ -23,6 +23,8 @@ from tests.support.judge import judge
 from tests.support.mounts import Image, fill, mount, mounted, unmount, use_inodes
 from tests.support.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _quick(world: World) -> None:

@@ -48,6 +48,7 @@ def beside(world: World, made: bytes) -> str:
 # --- files that change ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_slow_writer_is_waited_for_however_long_its_pauses(world: World) -> None:
     """Row 18: the settle time is over, but someone has the file open for writing."""
     made = content(world, 20, 0)
@@ -65,6 +66,7 @@ def test_a_slow_writer_is_waited_for_however_long_its_pauses(world: World) -> No
     judge(world, {"一月": made})
 
 
+@pytest.mark.slow
 def test_half_a_file_from_another_machine_comes_back_or_is_replaced_by_the_whole(world: World) -> None:
     """Row 18: nobody here can see that it is still being written; only the whole one is ever delivered."""
     made = content(world, 20, 0)
@@ -94,6 +96,7 @@ def test_a_file_replaced_between_the_look_and_the_claim_is_taken_as_it_is_then(w
     judge(world, {"一月": new})
 
 
+@pytest.mark.slow
 def test_a_file_written_to_while_it_is_copied_is_never_taken_torn(world: World) -> None:
     """Row 19: the first block was read of the old content, the second would be of the new."""
     old, new = content(world, 12_000, 1), content(world, 12_000, 2)
@@ -106,6 +109,7 @@ def test_a_file_written_to_while_it_is_copied_is_never_taken_torn(world: World) 
     assert states(world) == [("一月", "closed")]
 
 
+@pytest.mark.slow
 def test_what_is_written_after_the_copy_changes_nothing_in_the_batch_and_is_a_file_of_its_own(world: World) -> None:
     """Row 20: the clerk's program had kept the file open; what was checked is what is sent, the edit is not lost."""
     old, new = content(world, 5, 1), content(world, 5, 2)
@@ -182,6 +186,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_names_go_the_whole_way_and_leave_no_trace_outside_the_manifest(world: World) -> None:
     """Rows 25 to 27: never part of a path, an argument or a remote name; printed escaped; not in the log."""
     dropped = {}
@@ -205,6 +210,7 @@ def test_hostile_names_go_the_whole_way_and_leave_no_trace_outside_the_manifest(
     mute(world.log, *dropped.values())
 
 
+@pytest.mark.slow
 def test_originals_with_hostile_names_come_back_under_the_same_bytes(world: World) -> None:
     """Rows 25 to 27: rejected, with the report beside each."""
     for name in NAMES:
@@ -282,6 +288,7 @@ def test_a_file_that_its_folder_does_not_let_go_holds_nobody_else_up(world: Worl
     assert [one["stem"] for one in world.once()["batches"]] == ["一月"]
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_at_once_are_looked_through_in_bounded_memory(world: World) -> None:
     """Row 28: scans that wait for their sheets; the one batch that is whole goes."""
     for number in range(10_000):
@@ -299,6 +306,7 @@ def test_ten_thousand_files_at_once_are_looked_through_in_bounded_memory(world: 
     mute(log_of(world), sheet)
 
 
+@pytest.mark.slow
 def test_lost_events_lose_no_file(world: World) -> None:
     """Row 35: more events than the kernel keeps, while the daemon does not read them; the rescan lists the folder."""
     world.configure(intake={"rescan": "2s"})

@@ -26,6 +26,8 @@ __all__ = ["token"]
 
 OLD = "20200101T000000"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _quick(world: World) -> None:
