@@ -88,10 +88,11 @@ class World:
         """Put a file into the drop folder, as settled: old enough to be taken at once where the kernel says so."""
         path = self.drop / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        part = path.with_name(".put.part")  # a daemon that does not wait would take it half written
+        part.write_bytes(content)
         moment = time.time() - age
-        os.utime(path, (moment, moment))
-        return path
+        os.utime(part, (moment, moment))
+        return part.rename(path)
 
     def sheet(self, stem: str, rows: int = 20, seed: int = 0, **over: Any) -> Path:
         """Drop a valid spreadsheet. Other seeds give other certificates."""
