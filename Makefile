@@ -1,17 +1,21 @@
-# make test | quick | demo | bench | lint | docs | lock: each sets up what it needs first, also on a machine with nothing but Debian 12.
+# make test | quick | torture | demo | bench | lint | docs | pictures | lock: each sets up what it needs first, on a bare Debian 12 too.
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n auto
 
-.PHONY: test quick demo bench lint docs lock clean
+.PHONY: test quick torture demo bench lint docs pictures lock clean
 
 test: $(READY) lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 quick: $(READY) lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
+
+# every point of the sweeps, every disk after a power cut, every mutant: hours. TORTURE_ARGS="kill --every 50" tries a part
+torture: $(READY)
+	$(BIN)/python -m tests.torture $(TORTURE_ARGS)
 
 demo: $(READY)
 	$(BIN)/exchanged demo $(DIR)
@@ -26,6 +30,9 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python .ci/reference
+
+pictures: $(READY)
+	$(BIN)/python .ci/pictures/make.py
 
 lock:
 	sh .ci/lock

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exchanged.batch import Checks
+from exchanged.batch import Checks, Limits
 from exchanged.errors import NotYet
 
 Names = list[str]  # `list` is a method below
@@ -109,8 +109,9 @@ def scan(path: Path, settings: Settings | None = None, *, language: str = "zh") 
     from exchanged.stages import confirm
 
     max_pages = settings.confirmation.max_pages if settings else 10
+    most = (settings.intake.limits if settings else Limits()).file
     with Sandbox() as sandbox, path.open("rb", buffering=0) as file:
-        found = confirm.look(file.fileno(), max_pages, sandbox)
+        found = confirm.look(file.fileno(), max_pages, sandbox, most=most)
     overrides = settings.standard.severity if settings else {}
     findings = [confirm.finding(one, overrides, path.name) for one in confirm.judge(found, None)]
     return document.scan(path.name, found, [one for one in findings if one.severity != "off"], language)
@@ -172,6 +173,7 @@ def open_package(path: Path, out: Path, config_path: Path | None = None, signers
     from exchanged import config
     from exchanged.sealing import package
     from exchanged.sealing.gnupg import Gnupg
+    from exchanged.sealing.process import visiting
 
     settings = config.load(config.find(config_path))
     sealing = settings.sealing
@@ -183,7 +185,8 @@ def open_package(path: Path, out: Path, config_path: Path | None = None, signers
         lambda: config.credential(settings, name) if name else None,
     )
     trusted = tuple(signers) or (sealing.sign_with, *sealing.encrypt_to, *settings.receipts.trusted)
-    return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out, trusted)}
+    with visiting(sealing.gnupg_home):
+        return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out, trusted)}
 
 
 def init(directory: Path, keys: bool = False, language: str = "zh") -> list[str]:
@@ -281,12 +284,15 @@ class Exchange:
         finally:
             ledger.close()
 
-    def audit(self) -> dict[str, Any]:
-        """Verify the ledger's chain and every evidence file. Gives `exchanged-audit/1`."""
+    def audit(self, head: str | None = None) -> dict[str, Any]:
+        """Verify the ledger's chain and every evidence file. Gives `exchanged-audit/1`.
+
+        head: the `ledger_head` that a manifest kept elsewhere names; the chain must contain it.
+        """
         from exchanged import evidence
 
         with self._ledger() as ledger:
-            return evidence.audit(ledger, self._state() / "evidence")
+            return evidence.audit(ledger, self._state(), head)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 

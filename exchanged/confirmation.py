@@ -31,7 +31,7 @@ from exchanged.stages import form as forms
 from exchanged.stages.intake import content_name
 
 NOBODY, DATA_TYPE = "form", "新增"  # unit and data type in a form's code and lines where no configuration says them
-GLANCE = Bounds(memory=confirm.BOUNDS.memory, cpu=10, wall=30.0)  # for a scan that may belong to nobody
+GLANCE = Bounds(memory=confirm.MEMORY, cpu=10, wall=30.0)  # for a scan that may belong to nobody
 
 
 class Confirmation:
@@ -60,9 +60,9 @@ class Confirmation:
 
     def _offer(self, batch: Record) -> None:
         """Write the form, and record its name, by which it is found when the batch moves on."""
-        form = printed(self._settings, batch, by_level(self._ledger.shown(batch.facts["counts"]) or []))
+        said = printed(self._settings, batch, by_level(self._ledger.shown(batch.facts["counts"]) or []))
         try:
-            content = forms.drawn(form, self._settings.confirmation.font, self._sandbox)
+            content = forms.drawn(said, self._settings.confirmation.font, self._sandbox)
         except NotYet as problem:  # the batch can wait for a scan without a code
             if not self._told:
                 log.emit(problem.code, batch=batch.id, **problem.facts)
@@ -70,10 +70,11 @@ class Confirmation:
             return
         known = self._ledger.shown(batch.facts.get("form"))
         name = known["name"] if known else forms.name(batch.stem, self._taken(batch), batch.id)
-        put = forms.put(self._settings.folders.forms, name, content)
-        if put != known:
-            self._ledger.note(batch, "form.written", form=self._ledger.hide(put))
-            log.emit("form.written", batch=batch.id, bytes=len(content), sha256=put["sha256"])
+        form = forms.named(name, content)
+        if form != known:  # before it lies there: a scan may come while nobody works, and then it is to be found
+            self._ledger.note(batch, "form.written", form=self._ledger.hide(form))
+            log.emit("form.written", batch=batch.id, bytes=len(content), sha256=form["sha256"])
+        forms.put(self._settings.folders.forms, form, content)
 
     def _taken(self, batch: Record) -> set[str]:
         """Names of the forms that other batches wait with."""
@@ -83,7 +84,8 @@ class Confirmation:
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:
         """The facts of a scan that may pass; the form is taken away with it. Raises Refused."""
         with path.open("rb", buffering=0) as file:
-            found = confirm.look(file.fileno(), self._most(batch), self._sandbox)
+            most = self._settings.intake.limits.file
+            found = confirm.look(file.fileno(), self._most(batch), self._sandbox, most=most)
         overrides = self._settings.standard.severity
         table = confirm.Table(batch.digest or "", batch.rows or 0)
         findings = [confirm.finding(one, overrides, scan.name) for one in confirm.judge(found, table)]
@@ -110,7 +112,8 @@ class Confirmation:
         except OSError:
             return ()
         try:
-            return confirm.codes(confirm.look(fd, self._settings.confirmation.max_pages, self._sandbox, GLANCE))
+            pages, most = self._settings.confirmation.max_pages, self._settings.intake.limits.file
+            return confirm.codes(confirm.look(fd, pages, self._sandbox, GLANCE, most))
         except NotYet:
             return ()
         finally:

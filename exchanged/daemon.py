@@ -23,7 +23,8 @@ from typing import Any
 
 from exchanged import __version__, api, config, disk, log, overview
 from exchanged.engine import Engine
-from exchanged.errors import ConfigError, IntegrityFailure
+from exchanged.errors import ConfigError, IntegrityFailure, NotYet
+from exchanged.inspector import Inspector
 from exchanged.settings import Settings
 
 PULSE = 1.0  # seconds between rounds when nothing happens
@@ -34,7 +35,7 @@ DRAIN = 75.0  # seconds that steps in hand are given at stop
 def notify(*lines: str) -> None:
     """Tell systemd; nothing where it does not listen."""
     path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
+    if not path or not lines:
         return
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
         line.sendto("\n".join(lines).encode(), "\0" + path[1:] if path[0] == "@" else path)
@@ -105,8 +106,8 @@ class Daemon:
         self._stop: int | None = None
         self._reload = False
         self._rescan = 0.0
-        self._version = engine.ledger.version()
         self._watch = Watch(engine.settings.folders.drop, self._wake)
+        self._inspector = Inspector(path)
         self._told = ""
         self._reminded: dt.date | None = None
 
@@ -117,14 +118,19 @@ class Daemon:
         log.emit("daemon.started", version=__version__, pid=os.getpid())
         try:
             self._engine.recover()
+            self._watch.check()
+            notify("READY=1")
+            log.emit("daemon.ready", seconds=round(time.monotonic() - started, 3))
+            while self._stop is None:
+                self._round()
         except IntegrityFailure as failure:
             log.emit(failure.code)
             raise
-        self._watch.check()
-        notify("READY=1")
-        log.emit("daemon.ready", seconds=round(time.monotonic() - started, 3))
-        while self._stop is None:
-            self._round()
+        except disk.DurabilityLost:
+            log.emit("disk.sync_failed")
+            raise
+        finally:
+            self._inspector.stop()
         self._finish()
 
     def _listen(self) -> None:
@@ -141,13 +147,12 @@ class Daemon:
         self._wake.set()
 
     def _round(self) -> None:
-        moved = self._engine.tick(look=self._looks())
-        if self._reload and self._engine.drain(0.1):
-            self._change()
-        self._engine.rest()
-        self._engine.post()
-        self._remind()
-        notify("WATCHDOG=1", *self._status())
+        try:
+            moved = self._work()
+        except NotYet as problem:  # the ledger cannot be read just now
+            self._engine.say(problem.code, reason=problem.code)
+            moved = False
+        notify("WATCHDOG=1")
         if moved:
             return
         if self._engine.busy:
@@ -155,11 +160,21 @@ class Daemon:
         else:
             self._wake.wait(self._pause())
 
+    def _work(self) -> bool:
+        """What there is to do in one round. True if anything has happened."""
+        moved = self._engine.tick(look=self._looks())
+        if self._reload and self._engine.drain(0.1):
+            self._change()
+        self._engine.rest()
+        self._engine.post()
+        self._remind()
+        self._inspector.look()
+        notify(*self._status())
+        return moved
+
     def _looks(self) -> bool:
         """Whether to list the drop folder in this round."""
-        version, moment = self._engine.ledger.version(), time.monotonic()
-        if version != self._version:
-            self._version = version
+        moment = time.monotonic()
         woken = self._wake.is_set()
         self._wake.clear()
         if woken or self._engine.unsettled or moment >= self._rescan:

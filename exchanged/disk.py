@@ -22,6 +22,7 @@ BLOCK = 1 << 20
 RANDOM = 1 << 14  # fresh random bytes of which an overwriting is made, again and again: the kernel makes them slowly
 GONE = ".gone"  # what is being destroyed carries this ending until it is gone
 PART = ".part"
+
 _OURS = re.compile(rf"\.[0-9a-f]{{16}}({re.escape(PART)}|{re.escape(GONE)})")
 
 _COPY_ON_WRITE = {"btrfs", "zfs", "bcachefs", "f2fs", "overlay"}
@@ -34,7 +35,8 @@ class DurabilityLost(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """How one file ended: `method` (overwritten, unlinked, absent), its file system, codes of what that cannot promise.
+    """How one file ended: `method` (overwritten, unlinked, absent, returned), its file system, and codes of what that
+    cannot promise.
 
     Caveats: not-overwritten (the file was not ours to write), copy-on-write, data-journal,
     remote, flash (a remapped block may keep the old content), names
@@ -184,28 +186,46 @@ def receive(pipe: int, target: Path, most: int, mode: int = 0o600) -> int:
 def destroy(path: Path, passes: int = 1) -> Destroyed:
     """Overwrite and remove one file so that neither its name nor its content can be found by ordinary means.
 
-    Move aside, overwrite with random bytes, fsync, truncate, rename, unlink, fsync of the folder. May be run again
-    after a crash: what was moved aside is found by its ending (`sweep`).
+    Give it a random name, overwrite with random bytes, fsync, truncate, unlink, fsync of the folder. May be run again
+    after a crash: what was given such a name is found by its ending (`sweep`).
     """
-    return destroy_all([path], passes)[0]
+    end = _destroy(path, passes)
+    sync_folder(path.parent)
+    return end
 
 
-def destroy_all(paths: Sequence[Path], passes: int = 1) -> list[Destroyed]:
-    """The same for several files, their folders fsynced once at the end."""
-    ends = [_destroy(path, passes) for path in paths]
-    for folder in dict.fromkeys(path.parent for path in paths):
-        sync_folder(folder)
-    return ends
+def destroy_named(paths: Sequence[Path], passes: int = 1) -> list[Destroyed]:
+    """Destroy files of one folder under whose names a recovery would look for their content.
+
+    So all of them lose their names for good before the first one loses its content. That they are gone is not made
+    durable: after a power cut there may be files of random names and content again, for the next start to sweep.
+    """
+    aside = [_aside(path) for path in paths]
+    if aside:
+        sync_folder(aside[0].parent)
+    return [_destroy(path, passes) for path in aside]
 
 
-def destroy_folder(folder: Path, passes: int = 1) -> dict[str, Destroyed]:
-    """Destroy the files of a folder and the folder, with one fsync, of what holds it. Gives each file's end by name."""
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    ends = {path.name: _destroy(path, passes) for path in paths}
+def destroy_folder(folder: Path, passes: int = 1, expected: Iterable[str] = ()) -> dict[str, Destroyed]:
+    """Destroy the files of a folder and the folder, with one fsync, of what holds it. Gives each file's end by name.
+
+    expected: names of which an end is given in any case; what an earlier, interrupted run has destroyed is absent.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    ends = {name: _destroy(folder / name, passes) for name in sorted(names.union(expected))}
     with contextlib.suppress(FileNotFoundError):
         folder.rmdir()
     sync_folder(folder.parent)
     return ends
+
+
+def _aside(path: Path) -> Path:
+    """Take a file's or folder's name away: give it a random one that says that it is to be destroyed."""
+    if path.name.endswith(GONE):
+        return path
+    aside = path.with_name(f".{secrets.token_hex(8)}{GONE}")
+    path.rename(aside)
+    return aside
 
 
 def _destroy(path: Path, passes: int) -> Destroyed:
@@ -220,17 +240,13 @@ def _destroy(path: Path, passes: int) -> Destroyed:
         return Destroyed("unlinked", name, size, ("not-overwritten", *caveats))
     try:
         size = os.fstat(fd).st_size
-        aside = path if path.name.endswith(GONE) else path.with_name(f".{secrets.token_hex(8)}{GONE}")
-        if aside != path:
-            path.rename(aside)
+        aside = _aside(path)
         for _ in range(passes):
             _overwrite(fd, size)
         os.ftruncate(fd, 0)
     finally:
         os.close(fd)
-    last = path.with_name(f".{secrets.token_hex(8)}{GONE}")
-    aside.rename(last)
-    last.unlink()
+    aside.unlink()
     return Destroyed("overwritten" if passes else "unlinked", name, size, caveats)
 
 
@@ -241,26 +257,29 @@ def _overwrite(fd: int, size: int) -> None:
     sync(fd)
 
 
-def destroy_tree(folder: Path, passes: int = 1) -> dict[str, Destroyed]:
-    """Destroy every file below a folder, then the folder; gives each file's end by its name relative to the folder."""
-    done: dict[str, Destroyed] = {}
+def destroy_tree(folder: Path, passes: int = 1) -> None:
+    """Destroy every file below a folder, then the folder. It loses its name first, so `sweep` ends what was begun."""
     if not folder.is_dir():
-        return done
-    for root, _, names in os.walk(folder, topdown=False):
-        paths = [Path(root, name) for name in sorted(names)]
-        for path, end in zip(paths, destroy_all(paths, passes), strict=True):
-            done[str(path.relative_to(folder))] = end
+        return
+    aside = _aside(folder)
+    for root, _, names in os.walk(aside, topdown=False):
+        for name in sorted(names):
+            _destroy(Path(root, name), passes)
         Path(root).rmdir()
     sync_folder(folder.parent)
-    return done
 
 
-def sweep(folder: Path) -> int:
-    """Clear what interrupted writes and deletions of earlier runs left in a folder. Gives the number of files."""
+def sweep(folder: Path, passes: int = 1) -> int:
+    """Clear what interrupted writes and deletions of earlier runs left in a folder. Gives how many things it cleared.
+
+    Only for a time when nothing is being written or destroyed there.
+    """
     left = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]
     for path in left:
-        if path.is_file():
-            destroy(path)
+        if path.is_dir():
+            destroy_tree(path, passes)
+        else:
+            destroy(path, passes)
     return len(left)
 
 

@@ -210,8 +210,8 @@ def _ledger(settings: Settings) -> Iterator[Line]:
         return
     ledger, _ = open_ledger(settings)
     try:
-        events = ledger.verify()
-        evidence.check(ledger, state / "evidence")
+        events = ledger.verify(whole=False)
+        evidence.check(ledger, state)
     finally:
         ledger.close()
     yield Line("ledger", OK, "doctor.ledger_ok", {"events": events})
@@ -310,7 +310,7 @@ def _standings(settings: Settings) -> list[dict[str, Fact | None]]:
     from exchanged.sealing.gnupg import Gnupg
 
     sealing = settings.sealing
-    return Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).keys()
+    return Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).glance()
 
 
 def _ours(folder: Path) -> bool:

@@ -105,19 +105,29 @@ class Endings:
 
     def clear(self, batch: Record) -> dict[str, Any]:
         """A finished batch: nothing of it stays but the evidence, and for a reported one the clerk's slip."""
-        if batch.state is State.WITHDRAWN and (self._spool / batch.id).is_dir():
-            self.give_back(batch, Refused(), "withdrawn")
+        known = batch
         form.take_away(self._settings.folders.forms, self._ledger.shown(batch.facts.get("form")))
         if batch.state is State.CLOSED:
-            known = batch
             self._slip(batch)
-        else:
-            package = self._outbox / f"{batch.id}.pgp"
-            deletion = shred.shred(self._spool / batch.id, package, self._settings.deletion.overwrite)
-            self._ledger.note(batch, "deletion.done", deletion=deletion)
-            known = self._ledger.batch(batch.id) or batch
+        elif "deletion" not in batch.facts:
+            known = self._undo(batch)
         sources = self._ledger.sources(batch)
         return {"sha256": evidence.write(self._evidence, evidence.build(self._ledger, known, sources, SOFTWARE))}
+
+    def _undo(self, batch: Record) -> Record:
+        """Give back what was withdrawn, then destroy what is here. Each is recorded, so that neither is done over."""
+        if batch.state is State.WITHDRAWN and "returned" not in batch.facts:
+            self.give_back(batch, Refused(), "withdrawn")
+            self._ledger.note(batch, "batch.returned", returned=now())
+            log.emit("batch.returned", batch=batch.id, files=len(self._ledger.sources(batch)))
+        self._ledger.note(batch, "deletion.done", deletion=self.shred(batch))
+        return self._ledger.batch(batch.id) or batch
+
+    def shred(self, batch: Record) -> list[dict[str, Any]]:
+        """Destroy a batch's files and its package; gives the deletion record."""
+        names = [str(source.position) for source in self._ledger.sources(batch)]
+        package = self._outbox / f"{batch.id}.pgp"
+        return shred.shred(self._spool / batch.id, names, package, self._settings.deletion.overwrite)
 
     def _slip(self, batch: Record) -> None:
         slips = report.slips(slip_facts(batch, self._ledger, self._settings), self._settings.language)

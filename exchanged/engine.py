@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -39,22 +40,44 @@ from exchanged.steps import Steps
 WORKERS = {Lane.PREPARE: 3, Lane.COURIER: 1}
 ROUND = 5.0  # seconds that claiming may take before the loop shows that it moves
 SWEEP = 3600.0  # seconds between looks for rejected folders whose time is over
+SMALL = 64 << 20  # bytes of a ledger that is verified whole at every start; a larger one once a day
 PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which keeps changing
 
 
 @contextlib.contextmanager
 def lock(state: Path) -> Iterator[None]:
-    """Hold the state folder for this process. Raises NotYet: "daemon.running" when another has it."""
+    """Hold the state folder for this process. Raises NotYet("daemon.running") when another has it.
+
+    The lock belongs to the open file, so the kernel lets go of it however the process ends.
+    """
     with _state_trouble():
         fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file())
+        except (BlockingIOError, PermissionError):
             raise NotYet("daemon.running") from None
         yield
     finally:
         os.close(fd)
+
+
+def locked(state: Path) -> bool:
+    """Whether a process has the state folder. Asks without taking it: nobody's start fails because someone looks."""
+    try:
+        fd = os.open(state / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _whole_file())
+        return bool(struct.unpack_from("h", answer)[0] != fcntl.F_UNLCK)
+    finally:
+        os.close(fd)
+
+
+def _whole_file() -> bytes:
+    """The kernel's `struct flock` for a write lock on all of a file."""
+    return struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def own_state(settings: Settings) -> Path:
@@ -136,24 +159,32 @@ class Engine:
         self._board = Board(settings, self.ledger)
 
     def recover(self) -> None:
-        """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not the last one."""
-        evidence.check(self.ledger, self.settings.folders.state / "evidence")
+        """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not what it was."""
+        self.ledger.verify(whole=self.ledger.bytes() < SMALL)
+        evidence.check(self.ledger, self.settings.folders.state)
+        if self.open_count():  # an earlier run may have been killed: its agent is ours to end, its locks to clear
+            self._steps.sealing.recover()
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
         self._flow.recover()
         reserve.keep(self.settings.folders.state)
         self._recover_intake()
-        with contextlib.suppress(OSError):
-            giveback.clear(self.settings.folders.rejected)
-        folders, state = self.settings.folders, self.settings.folders.state
-        for folder in (state, state / "outbox", state / "evidence", folders.receipts, folders.forms, folders.drop):
+        folders = self.settings.folders
+        own = [folders.state / name for name in (".", "outbox", "evidence")]
+        for folder in (*own, folders.drop, folders.forms, folders.rejected, folders.receipts):
             with contextlib.suppress(OSError):
-                disk.sweep(folder)
+                disk.sweep(folder, self.settings.deletion.overwrite)
 
     def _recover_intake(self) -> None:
         self._undone = True
         with self._drop_trouble():
             self._intake.recover()
+            self._undone = False
+
+    def _mend(self) -> None:
+        self._undone = True
+        with self._drop_trouble():
+            self._intake.mend()
             self._undone = False
 
     def open_count(self) -> int:
@@ -174,14 +205,14 @@ class Engine:
                 self._sweep()
             return self._start() or moved
         except NotYet as problem:
-            self._say(problem.code, reason=problem.code)
+            self.say(problem.code, reason=problem.code)
             return moved
 
     def _take(self) -> bool:
         """Claim what has settled, for a while: a heap of files is taken in several rounds."""
         claimed, ends = False, time.monotonic() + ROUND
         if self._undone:
-            self._recover_intake()
+            self._mend()
         with self._drop_trouble():
             found = self._intake.look()
             self.unsettled, self.stuck = found.unsettled, found.stuck
@@ -213,12 +244,12 @@ class Engine:
         try:
             return self._intake.claim(group)
         except NotYet as problem:
-            self._recover_intake()
+            self._mend()
             if problem.code != "batch.moved_meanwhile":
                 raise
             return None
         except OSError:
-            self._recover_intake()
+            self._mend()
             raise
 
     @contextlib.contextmanager
@@ -229,9 +260,9 @@ class Engine:
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             code = "folder.missing" if missing else disk_code(error)
-            self._say(code, folder="drop" if missing else whose(self.settings, error), errno=error.errno or 0)
+            self.say(code, folder="drop" if missing else whose(self.settings, error), errno=error.errno or 0)
 
-    def _say(self, code: str, **facts: Any) -> None:
+    def say(self, code: str, **facts: Any) -> None:
         """A trouble of the whole instance, said once until it is over."""
         if self._failing != code:
             if code in log.EVENTS:
@@ -245,7 +276,7 @@ class Engine:
     def _start(self) -> bool:
         """Hand due batches that are not at work to their lane, as many as the lane has hands."""
         if self._flow.stalled:
-            self._say("ledger.unavailable", reason="ledger.unavailable")
+            self.say("ledger.unavailable", reason="ledger.unavailable")
             return False
         started = False
         for lane, pool in self._pools.items():

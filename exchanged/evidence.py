@@ -7,6 +7,7 @@ with their hashes. It holds no personal data and no name a clerk gave.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 from exchanged import disk
 from exchanged.errors import IntegrityFailure
-from exchanged.ledger import Event, Ledger, Record, Source, event_hash
+from exchanged.ledger import Ledger, Record, Source, event_hash, to_json
 from exchanged.states import TERMINAL
 
 FORMAT = "exchanged-evidence/1"
@@ -54,59 +55,86 @@ def write(folder: Path, evidence: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check(ledger: Ledger, folder: Path) -> None:
-    """Raises IntegrityFailure when there is evidence of a batch that the ledger does not know to be finished.
+def check(ledger: Ledger, state: Path) -> None:
+    """Raises IntegrityFailure when the state folder holds what the ledger does not know, or not as far as that.
 
-    That is what an older copy of the ledger, or an emptied one, looks like: with it everything might be sent again.
+    Evidence of a batch that is not finished, files or a package of a batch that was never entered: that is what an
+    older copy of the ledger, or an emptied one, looks like. With it everything might be sent again, or be destroyed.
     """
-    if not folder.is_dir():
-        return
-    finished = {batch.id for batch in ledger.batches() if batch.state in TERMINAL}
-    strays = [path.stem for path in folder.glob("*.json") if path.stem not in finished]
+    proven = _lying(state / "evidence")
+    entered = {path.name for path in (state / "spool").glob("[!.]*")}
+    entered |= {path.stem for path in (state / "outbox").glob("[!.]*.pgp")}
+    batches = ledger.batches()  # after the folders: what came meanwhile is known
+    strays = proven - {batch.id for batch in batches if batch.state in TERMINAL}
+    strays |= entered - {batch.id for batch in batches}
     if strays:
         raise IntegrityFailure("ledger.older", count=len(strays))
 
 
-def audit(ledger: Ledger, folder: Path) -> dict[str, Any]:
-    """Verify the chain and every evidence file. Gives counts and what was found wrong, by batch and code."""
+def _lying(folder: Path) -> set[str]:
+    """Batches of which evidence lies there."""
+    return {path.stem for path in folder.glob("[!.]*.json")}
+
+
+def audit(ledger: Ledger, state: Path, head: str | None = None) -> dict[str, Any]:
+    """Verify the ledger and every evidence file. Gives counts and what was found wrong, by batch and code.
+
+    head: the hash of an event that is known from elsewhere to have happened; without it the ledger is not the last one.
+    May run beside the daemon.
+    """
     wrong: list[dict[str, Any]] = []
-    events = 0
+    counts = {"events": 0, "evidence": 0}
+    with _told(wrong):
+        counts["events"] = ledger.verify()
+    with _told(wrong):
+        check(ledger, state)
+    with _told(wrong):
+        if head is not None and not ledger.happened(head):
+            wrong.append({"batch": None, "code": "ledger.head_missing"})
+    with _told(wrong):
+        counts["evidence"] = _evidence(ledger, state / "evidence", wrong)
+    last = None
+    with _told(wrong):
+        last = ledger.head()
+    return {"format": "exchanged-audit/1", "ok": not wrong, **counts, "head": last, "problems": wrong}
+
+
+@contextlib.contextmanager
+def _told(wrong: list[dict[str, Any]]) -> Iterator[None]:
+    """Put what is found wrong on the list, once."""
     try:
-        events = ledger.verify()
+        yield
     except IntegrityFailure as failure:
-        wrong.append({"batch": None, "code": failure.code, **failure.facts})
-    written = {event.batch: event for event in ledger.events() if event.event == "evidence.written"}
-    for batch, event in written.items():
-        wrong += [{"batch": batch, "code": code} for code in _faults(ledger, folder / f"{batch}.json", event)]
-    known = {f"{batch}.json" for batch in written}
-    if folder.is_dir():
-        strays = sorted(path.stem for path in folder.glob("*.json") if path.name not in known)
-        wrong += [{"batch": stray, "code": "evidence.unknown"} for stray in strays]
-    finished = {batch.id for batch in ledger.batches() if batch.cleared}
-    wrong += [{"batch": batch, "code": "evidence.missing"} for batch in sorted(finished - set(written))]
-    return {
-        "format": "exchanged-audit/1",
-        "ok": not wrong,
-        "events": events,
-        "evidence": len(written),
-        "head": ledger.head(),
-        "problems": wrong,
-    }
+        told = {"batch": None, "code": failure.code, **failure.facts}
+        if told not in wrong:
+            wrong.append(told)
 
 
-def _faults(ledger: Ledger, path: Path, event: Event) -> Iterator[str]:
+def _evidence(ledger: Ledger, folder: Path, wrong: list[dict[str, Any]]) -> int:
+    """Compare every evidence file with what the ledger has of it. Gives how many there must be."""
+    lying, told = _lying(folder), ledger.proven()
+    for batch, sha256 in told.items():
+        wrong += [{"batch": batch, "code": code} for code in _faults(ledger, folder / f"{batch}.json", batch, sha256)]
+    batches = ledger.batches()
+    ending = {batch.id for batch in batches if batch.state in TERMINAL and not batch.cleared}
+    wrong += [{"batch": batch, "code": "evidence.unknown"} for batch in sorted(lying - set(told) - ending)]
+    unproven = {batch.id for batch in batches if batch.cleared} - set(ledger.proven())
+    wrong += [{"batch": batch, "code": "evidence.missing"} for batch in sorted(unproven)]
+    return len(told)
+
+
+def _faults(ledger: Ledger, path: Path, batch: str, sha256: str) -> Iterator[str]:
     try:
         content = path.read_bytes()
     except OSError:
         yield "evidence.missing"
         return
-    if hashlib.sha256(content).hexdigest() != event.facts.get("sha256"):
+    if hashlib.sha256(content).hexdigest() != sha256:
         yield "evidence.altered"
         return
-    told = json.loads(content)["events"]
-    kept = {one.seq: one.hash for one in ledger.events(event.batch)}
-    for one in told:
-        facts = json.dumps(one["facts"], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    kept = {one.seq: one.hash for one in ledger.events(batch)}
+    for one in json.loads(content)["events"]:
+        facts = to_json(one["facts"])
         own = event_hash(ledger.id, one["seq"], one["time"], one["batch"], one["event"], facts, one["previous"])
         if own != one["hash"] or kept.get(one["seq"]) != own:
             yield "evidence.altered"

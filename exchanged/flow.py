@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from exchanged import disk, log
-from exchanged.errors import Held, NotYet, Refused
+from exchanged.errors import Held, IntegrityFailure, NotYet, Refused
 from exchanged.ledger import Ledger, Record, now
 from exchanged.settings import Settings
 from exchanged.states import BEFORE_DELIVERY, ROUTE, TERMINAL, Lane, State, Step
@@ -119,6 +119,8 @@ class Flow:
             self._defer(batch, problem)
         except OSError as error:
             self._defer(batch, self._disk_trouble(error))
+        except IntegrityFailure:
+            raise  # the ledger is not what it was: nothing may go on
         except Exception as error:
             self._failed(batch, error)
 

@@ -12,7 +12,7 @@ from typing import Any
 from exchanged import disk
 from exchanged.drop import survey
 from exchanged.endings import by_level
-from exchanged.engine import brief, lock
+from exchanged.engine import brief, locked
 from exchanged.errors import NotYet
 from exchanged.ledger import Ledger, Record
 from exchanged.secrets import Secrets
@@ -106,11 +106,7 @@ def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
 
 
 def _running(settings: Settings) -> bool:
-    try:
-        with lock(settings.folders.state):
-            return False
-    except NotYet as problem:
-        return problem.code == "daemon.running"
+    return locked(settings.folders.state)
 
 
 def _waiting(batch: Record) -> dict[str, Any]:
@@ -158,7 +154,7 @@ def _keys(settings: Settings) -> list[dict[str, Any]]:
 
     sealing = settings.sealing
     try:
-        keys = Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to, timeout=10).keys()
+        keys = Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).glance()
     except NotYet as problem:
         return [{"fingerprint": sealing.sign_with, "role": "signer", "state": problem.code, "expires": None}]
     soon = dt.datetime.now().astimezone() + dt.timedelta(seconds=EXPIRY_WARNING)

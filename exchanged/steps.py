@@ -30,7 +30,6 @@ from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.stages import check as checking
 from exchanged.stages import confirm as confirming
-from exchanged.stages import shred
 
 CORRECTION = "更正"
 SMALL = 4_000_000  # bytes of a batch that may share its confined child with others
@@ -252,7 +251,7 @@ class Steps:
 
     def shred(self, batch: Record) -> dict[str, Any]:
         """Destroy what is left of the batch on this machine."""
-        record = shred.shred(self.spool / batch.id, self._outbox / f"{batch.id}.pgp", self.settings.deletion.overwrite)
+        record = self.endings.shred(batch)
         log.emit("deletion.done", batch=batch.id, files=len(record), bytes=sum(one["bytes"] for one in record))
         return {"deletion": record}
 
@@ -294,7 +293,7 @@ class Steps:
         It may have served other small batches in whose files nothing was wrong.
         """
         size = sum(source.bytes for source in self._ledger.sources(batch))
-        memory = max(checking.bounds(max(size, SMALL)).memory, confirming.BOUNDS.memory)
+        memory = max(checking.bounds(max(size, SMALL)).memory, confirming.MEMORY)
         reads = [*map(str, self.settings.standard.catalogues), *self.confirmation.reads()]
         return self._sandbox.keep(memory, reads, again=size <= SMALL)
 

@@ -11,6 +11,7 @@ pytest_plugins = [
         "tests.support.sshd",
         "tests.support.token",
         "tests.support.world",
+        "tests.support.sweep",
     )
     if importlib.util.find_spec(name)
 ]

@@ -303,11 +303,11 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path
 
 
 def test_a_batch_that_is_being_given_back_is_not_swept_away(tmp_path: Path) -> None:
-    part = tmp_path / f".0123{disk.PART}"
+    part = disk.temp_name(tmp_path / "jx-1")
     part.mkdir()
     giveback.expire(tmp_path, 3600, 1)
     assert part.exists()
-    giveback.clear(tmp_path)
+    disk.sweep(tmp_path)
     assert not part.exists()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import threading
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import records, scans
+from tests.support import canaries, records, scans
 from tests.support.world import World
 
 WORDS = ("金丝雀", "KANARIE", "vogel7")
@@ -41,22 +40,9 @@ def planted(world: World) -> list[str]:
     return told
 
 
-def disguises(text: str) -> Iterator[bytes]:
-    raw = text.encode()
-    yield from (raw, text.encode("utf-16-le"), text.encode("gb18030"), raw.hex().encode())
-    yield text.encode("unicode_escape")
-    yield base64.b64encode(raw)[:-4] or raw
-
-
 def searched(paths: Iterator[Path], told: list[str]) -> list[str]:
     """Where any of it stands."""
-    needles = {needle for text in (*WORDS, *told) for needle in disguises(text)}
-    found = []
-    for path in paths:
-        if path.is_file() and not path.is_symlink():
-            content = path.read_bytes() + str(path).encode("utf-8", "surrogateescape")
-            found += [f"{path}: {needle!r}" for needle in needles if needle in content]
-    return found
+    return canaries.found(paths, [*WORDS, *told])
 
 
 def watch_processes(stop: threading.Event, seen: set[bytes]) -> None:

@@ -332,6 +332,7 @@ def test_a_file_made_to_hurt_gives_a_finding_and_soon(judged: Judge, make: Calla
     assert time.monotonic() - start < 20
     assert result["findings"]
     expected = {
+        "file-type",
         "file-unreadable",
         "file-too-large",
         "confirmation-pages",

@@ -92,10 +92,13 @@ def test_a_file_that_is_not_ours_to_write_is_unlinked_and_that_is_recorded() -> 
 
 
 def test_leftovers_of_interrupted_runs_are_swept_and_nothing_else(tmp_path: Path) -> None:
-    for name in (".0123456789abcdef.part", ".fedcba9876543210.gone", ".0123.part", "a.part", ".hidden", "b"):
+    ours = (".0123456789abcdef.part", ".0123456789abcdef.gone", ".fedcba9876543210.gone")
+    for name in (*ours[:2], ".0123.part", "a.part", ".hidden", ".clerk.part", "b"):
         (tmp_path / name).write_text("x")
-    assert disk.sweep(tmp_path) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".0123.part", ".hidden", "a.part", "b"]
+    (tmp_path / ours[2] / "deeper").mkdir(parents=True)
+    (tmp_path / ours[2] / "deeper" / "a").write_text("x")
+    assert disk.sweep(tmp_path) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".0123.part", ".clerk.part", ".hidden", "a.part", "b"]
 
 
 def test_a_copy_is_exact_and_hashed(tmp_path: Path) -> None:

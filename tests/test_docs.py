@@ -15,6 +15,7 @@ from exchanged.commands import COMMANDS, status
 from exchanged.standard import rules
 
 ROOT = Path(__file__).parent.parent
+PICTURES = ROOT / ".ci" / "pictures"
 README = (ROOT / "README.md").read_text("utf-8")
 MANUAL = (ROOT / "操作手册.md").read_text("utf-8")
 BOOKS = [pytest.param(README, id="README"), pytest.param(MANUAL, id="manual")]
@@ -82,3 +83,15 @@ def test_the_books_link_to_what_is_there() -> None:
             assert (ROOT / link).exists(), link
     for path in re.findall(r"`((?:systemd|config)/[\w.]+)`", README + MANUAL):
         assert (ROOT / path).exists(), path
+
+
+def test_every_picture_is_shown_and_every_one_shown_is_there_and_small() -> None:
+    shown = set(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README + MANUAL))
+    there = {str(path.relative_to(ROOT)): path.stat().st_size for path in PICTURES.glob("*.png")}
+    assert shown == there.keys()
+    assert {name: size for name, size in there.items() if size >= 150_000} == {}
+
+
+def test_every_picture_is_made_by_the_script() -> None:
+    script = (PICTURES / "make.py").read_text("utf-8")
+    assert [path.stem for path in PICTURES.glob("*.png") if f'"{path.stem}"' not in script] == []

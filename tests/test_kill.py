@@ -1,69 +1,91 @@
-"""SIGKILL at every durable act of a batch's life: nothing lost, nothing sent twice, nothing left behind."""
+"""A kill, a full disk, a broken disk at the system calls of a batch's life: nothing lost, twice, or left behind.
+
+A sample of all the points; `make torture` tries every one. What had once gone wrong is tried by name.
+"""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+import random
+from collections.abc import Callable
 
 import pytest
 
-from tests.support.judge import judge
-from tests.support.world import World
+from tests.support.lives import LIVES
+from tests.support.sweep import Point, Stage, points, strike, strike_where
+from tests.support.syscalls import Call
 
-MOST = 400  # acts of one batch's life, more than there are
-
-
-def killed(world: World, at: int, when: str) -> bool:
-    """Run `once` and kill it at this act; False if it has ended before."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.killer", str(at), when, "--config", str(world.file), "once", "--json"],
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode in (0, -9), done.stderr.decode()
-    return done.returncode == -9
+SAMPLE = {"kill": 11, "kill-early": 4, "kill-child": 1, "ENOSPC": 4, "EIO": 5, "EROFS": 2}  # points of each life
 
 
-def sweep(world: World, when: str, first: int, step: int) -> int:
-    """Kill a life of its own at every `step`th act; gives the number of kills."""
-    world.configure(intake={"settle": "0s"})
-    dropped = {}
-    for kills, at in enumerate(range(first, MOST, step)):
-        stem = f"第{at}批"
-        dropped[stem] = world.sheet(stem, 3, seed=at).read_bytes()
-        world.scan(stem)
-        ended = not killed(world, at, when)
-        again = world.once()
-        assert again["pending"] == 0, (at, again, world.log)
-        judge(world, dropped)
-        if ended:
-            return kills
-    raise AssertionError("a batch's life has more acts than expected")
+def sample(stage: Stage, life: str, fault: str) -> list[Point]:
+    """Some points of a life, spread over all of it; the same ones at every run."""
+    (chosen,) = [one for one in LIVES if one.name == life]
+    found = list(points(stage, fault, [chosen]))
+    count = min(SAMPLE[fault], len(found))
+    first = random.Random(f"{life} {fault}").random()
+    return [found[int(len(found) * (step + first) / count)] for step in range(count)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_kill_at_every_durable_act_loses_nothing_and_sends_nothing_twice(world: World, when: str) -> None:
-    assert sweep(world, when, 1, 2) > 25
+@pytest.mark.parametrize("fault", SAMPLE)
+@pytest.mark.parametrize("life", [life.name for life in LIVES])
+def test_a_fault_at_any_call_loses_nothing_sends_nothing_twice_and_leaves_nothing(
+    stage: Stage, life: str, fault: str
+) -> None:
+    found = sample(stage, life, fault)
+    assert found or fault in ("kill-early", "kill-child")
+    for point in found:
+        try:
+            strike(stage, point)
+        except AssertionError as error:
+            raise AssertionError(f"{point}: {error}") from None
 
 
-def test_a_kill_at_some_durable_acts_loses_nothing_and_sends_nothing_twice(world: World) -> None:
-    assert sweep(world, "before", 3, 17) > 2
+def first(name: str, *parts: str, skip: int = 0) -> Callable[[Call], bool]:
+    """Picks the first call of this name whose paths have all of these parts, or a later one."""
+    left = skip
+
+    def here(call: Call) -> bool:
+        nonlocal left
+        if not call.name.startswith(name) or not all(part in " ".join(call.paths) for part in parts):
+            return False
+        left -= 1
+        return left < 0
+
+    return here
 
 
-def test_a_second_recovery_changes_nothing(world: World) -> None:
-    world.configure(intake={"settle": "0s"})
-    world.sheet("一月", 3)
-    world.scan("一月")
-    assert killed(world, 40, "before")
-    world.once()
-    before = written(world)
-    world.once()
-    assert written(world) == before
+@pytest.mark.parametrize(
+    ("life", "phase", "here"),
+    [
+        pytest.param("withdrawn", 2, first("unlink", "/spool/"), id="withdrawn: given back, being destroyed"),
+        pytest.param("withdrawn", 2, first("rename", "/rejected/"), id="withdrawn: being given back"),
+        pytest.param("both", 0, first("unlink", "/spool/", skip=1), id="delivered: one of its files destroyed"),
+        pytest.param("rejected", 0, first("rmdir", "/drop/.exchanged", skip=1), id="claimed: empty folder left"),
+        pytest.param("both", 0, first("rename", "/spool/"), id="entered, and its folder has no name yet"),
+        pytest.param("both", 0, first("unlink", "/drop/", skip=1), id="entered, one original destroyed"),
+        pytest.param("folder", 0, first("rename", "/drop/", skip=1), id="claimed: one file of three taken"),
+        pytest.param("both", 0, first("link", ".#lk"), id="gpg holds a lock"),
+        pytest.param("rejected", 0, first("open", "annotated.xlsx"), id="given back: its workbook is being made"),
+        pytest.param("printed", 1, first("unlink", "/forms/"), id="confirmed: its form is being taken away"),
+    ],
+)
+def test_a_kill_where_it_once_hurt(stage: Stage, life: str, phase: int, here: Callable[[Call], bool]) -> None:
+    assert strike_where(stage, life, phase, "kill", here)
 
 
-def written(world: World) -> dict[Path, int]:
-    """When each file was last changed."""
-    return {path: path.stat().st_mtime_ns for path in world.root.rglob("*") if path.is_file() and path.name != "lock"}
+@pytest.mark.parametrize("what", ["ledger.db-wal", "/spool/", "/outbox/", "/evidence", "/receipts"])
+def test_an_fsync_that_fails_ends_the_process(stage: Stage, what: str) -> None:
+    assert strike_where(stage, "both", 0, "EIO", lambda call: call.name in ("fsync", "fdatasync") and what in call.path)
+
+
+@pytest.mark.parametrize("fault", ["ENOSPC", "EROFS"])
+def test_a_ledger_that_cannot_be_written_stops_the_work_and_nothing_else(stage: Stage, fault: str) -> None:
+    assert strike_where(stage, "later", 1, fault, first("pwrite64" if fault == "ENOSPC" else "open", "ledger.db-wal"))
+
+
+@pytest.mark.parametrize("call", ["open", "rename"])
+def test_a_form_is_taken_away_though_the_scan_came_while_nobody_was_there(stage: Stage, call: str) -> None:
+    """Killed at writing the form; the next start finds the scan beside it, and never offers the form again."""
+    assert strike_where(stage, "later", 0, "kill-early", first(call, "/forms/"))
+    assert strike_where(stage, "later", 0, "kill-early", first("pwrite64", "ledger.db-wal", skip=20))

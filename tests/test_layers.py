@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "exchanged"
 
 # from the top of the house to the bottom; what stands in one line may know each other, except the stages
 LAYERS = [
-    {"__main__", "cli", "commands", "views", "daemon", "demo"},
+    {"__main__", "cli", "commands", "views", "daemon", "inspector", "demo"},
     {"api"},
     {"doctor", "setup", "overview"},
     {"engine"},

@@ -98,18 +98,18 @@ def test_an_older_ledger_becomes_what_a_new_one_is(folder: Path, tmp_path_factor
     new = tmp_path_factory.mktemp("new")
     opened(new).close()
     assert tables(folder) == tables(new)
-    assert schema(folder) == schema(new) == "2"
+    assert schema(folder) == schema(new) == "3"
 
 
 def test_an_older_ledger_keeps_all_it_knew(folder: Path) -> None:
     ledger = opened(folder)
-    assert (ledger.id, ledger.verify()) == ("a" * 32, 1)
+    assert (ledger.id, ledger.verify()) == ("a" * 32, 2), "the upgrade wrote down what it found"
     (batch,) = ledger.batches()
     assert (batch.id, batch.stem, batch.cleared) == (OLD, "旧", True)
     number = Secrets.load(folder / "ledger.key").pseudonym_of(CERTS[0].number)
     assert [(one.batch, one.row) for one in ledger.trace(number)] == [(OLD, 2)]
     ledger.record("daemon.started", pid=1)
-    assert ledger.verify() == 2
+    assert ledger.verify() == 3
 
 
 def test_the_numbers_of_an_older_ledger_are_known_though_not_screened(folder: Path) -> None:
@@ -139,7 +139,7 @@ def test_an_upgrade_that_fails_half_way_changes_nothing(folder: Path, monkeypatc
             opened(folder)
     assert (tables(folder), schema(folder)) == (before, "1")
     opened(folder).close()
-    assert schema(folder) == "2"
+    assert schema(folder) == "3"
 
 
 def test_a_kill_during_an_upgrade_changes_nothing(folder: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_kill_during_an_upgrade_changes_nothing(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(folder)], timeout=60, check=False)
     assert done.returncode == -9
     assert (tables(folder), schema(folder)) == (before, "1")
-    assert opened(folder).verify() == 1
+    assert opened(folder).verify() == 2
 
 
 def test_many_may_open_an_older_ledger_at_once(folder: Path) -> None:
@@ -162,7 +162,7 @@ def test_many_may_open_an_older_ledger_at_once(folder: Path) -> None:
     def look() -> None:
         try:
             ledger = opened(folder)
-            assert ledger.verify() == 1
+            assert ledger.verify() == 2
             ledger.close()
         except BaseException as problem:
             trouble.append(problem)
@@ -173,10 +173,10 @@ def test_many_may_open_an_older_ledger_at_once(folder: Path) -> None:
     for thread in threads:
         thread.join()
     assert trouble == []
-    assert schema(folder) == "2"
+    assert schema(folder) == "3"
 
 
-@pytest.mark.parametrize("newer", ["3", "99", "2.1", "two"])
+@pytest.mark.parametrize("newer", ["4", "99", "2.1", "two"])
 def test_a_ledger_of_a_newer_program_is_left_alone(folder: Path, newer: str) -> None:
     with sqlite3.connect(folder / "ledger.db") as db:
         db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (newer,))
@@ -184,3 +184,20 @@ def test_a_ledger_of_a_newer_program_is_left_alone(folder: Path, newer: str) -> 
     with pytest.raises(NotYet, match=r"ledger\.newer"):
         opened(folder)
     assert (tables(folder), schema(folder)) == (before, newer)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE certificate SET content = x'00' WHERE rowid = 2",
+        "UPDATE batch SET state = 'withdrawn'",
+        "UPDATE batch SET pairing = x'01'",
+        "DELETE FROM certificate",
+    ],
+)
+def test_what_an_upgrade_found_is_proven_from_then_on(folder: Path, edit: str) -> None:
+    opened(folder).close()
+    with sqlite3.connect(folder / "ledger.db") as db:
+        db.execute(edit)
+    with pytest.raises(IntegrityFailure, match=r"ledger\.altered"):
+        opened(folder).verify()

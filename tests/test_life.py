@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
+import pytest
+
+from tests.support.judge import judge
+from tests.support.lives import scan, sheet
 from tests.support.world import World
 
 
@@ -25,3 +30,30 @@ def test_a_sheet_and_its_scan_are_delivered_and_nothing_is_left(world: World) ->
     assert world.left("receipts") == [f"receipts/一月.{batch}.json", f"receipts/一月.{batch}.txt"]
     assert [name for name in world.left("state") if "spool" in name or "outbox" in name] == []
     assert world.ask("audit")["ok"]
+
+
+@pytest.mark.slow
+def test_an_odd_environment_changes_nothing(world: World) -> None:
+    """No locale, another time zone, Python told otherwise, files open to all by default: the same bytes and modes."""
+    world.configure(intake={"settle": "0s"})
+    files = {"一月.csv": sheet(41), "一月.pdf": scan()}
+    for name, content in files.items():
+        world.put(name, content)
+    odd = {
+        "LC_ALL": "C",
+        "LANG": "",
+        "TZ": "Pacific/Kiritimati",
+        "PYTHONHASHSEED": "7",
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONINSPECT": "",
+        "PYTHONWARNINGS": "error",
+        "LD_BIND_NOW": "1",
+        "GNUPGHOME": "/nonexistent",
+    }
+    before = os.umask(0)
+    try:
+        done = world.run("once", "--json", env=odd)
+    finally:
+        os.umask(before)
+    assert done.returncode == 0, done.stderr
+    judge(world, {"一月": files}, log=done.stderr)

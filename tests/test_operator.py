@@ -108,6 +108,18 @@ def test_findings_of_severity_hold_wait_for_a_person_before_sealing(world: World
     assert one(done)["reason"] != "finding.hold"
 
 
+def test_a_held_batch_says_why_also_after_its_scan_has_come(world: World) -> None:
+    world.sheet("一月", 5)
+    batch = one(world.once())["batch"]
+    assert world.run("hold", batch).returncode == 0
+    world.scan("一月")
+    world.once()
+    shown = world.ask("show", batch)
+    assert (shown["state"], shown["reason"]) == ("held", "operator.hold")
+    assert world.run("release", batch).returncode == 0
+    assert one(world.once())["state"] == "closed"
+
+
 def test_a_withdrawn_batch_gives_the_files_back_at_once(world: World) -> None:
     world.run("hold")
     complete(world)

@@ -116,7 +116,7 @@ def test_scripts_are_sound_shell(script: str) -> None:
     assert os.access(path, os.X_OK)
 
 
-@pytest.mark.parametrize("target", ["test", "demo", "bench", "lint", "docs"])
+@pytest.mark.parametrize("target", ["test", "torture", "demo", "bench", "lint", "docs"])
 def test_every_target_sets_up_what_it_needs_first(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert re.search(rf"^{target}: \$\(READY\)( lint)?$", makefile, re.M)

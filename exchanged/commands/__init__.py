@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,15 @@ def _limit(word: str) -> int:
     return number
 
 
+def _hash(word: str) -> str:
+    digits = word.strip().removeprefix("sha256:").lower()
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise ValueError
+    return digits
+
+
 _limit.__name__ = "number"  # argparse names the type in its error
+_hash.__name__ = "hash"
 
 FILES = _argument("files", help="cli.files", metavar="FILE", nargs="+", type=Path)
 BATCH = _argument("batch", help="cli.batch", metavar="BATCH")
@@ -78,7 +87,7 @@ COMMANDS: dict[str, Command] = {
         "batches:withdraw",
         (BATCH, _argument("--reason", help="cli.reason", metavar="TEXT", required=True)),
     ),
-    "audit": Command("service:audit", json=True),
+    "audit": Command("service:audit", (_argument("--head", help="cli.head", metavar="HASH", type=_hash),), json=True),
     "doctor": Command("service:doctor", json=True),
     "open": Command(
         "data:open_package",

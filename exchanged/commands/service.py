@@ -45,7 +45,7 @@ def audit(arguments: Arguments) -> int:
     from exchanged import api
     from exchanged.views.system import audit_page
 
-    result = api.open_exchange(arguments.config).audit()
+    result = api.open_exchange(arguments.config).audit(arguments.head)
     answer(arguments, result, audit_page)
     return status.OK if result["ok"] else status.INTEGRITY
 

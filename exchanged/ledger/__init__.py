@@ -2,7 +2,7 @@
 
 from exchanged.ledger.books import Record, Source
 from exchanged.ledger.history import Comparison, Entries, Entry, Ledger, Place, Question, Reported
-from exchanged.ledger.store import GENESIS, Event, event_hash, now
+from exchanged.ledger.store import GENESIS, Event, event_hash, now, to_json
 
 __all__ = [
     "GENESIS",
@@ -18,4 +18,5 @@ __all__ = [
     "Source",
     "event_hash",
     "now",
+    "to_json",
 ]

@@ -6,14 +6,15 @@ or encrypted, under a key that lies beside the ledger, not in it (`Secrets`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from exchanged.errors import NotYet
+from exchanged.errors import IntegrityFailure, NotYet
 from exchanged.ledger.clock import Clock
 from exchanged.ledger.store import now, to_json
 from exchanged.secrets import Secrets
@@ -57,6 +58,11 @@ class Record:
     facts: Mapping[str, Any]
 
 
+def _digest(hidden: bytes) -> str:
+    """What an event says of something that is hidden."""
+    return hashlib.sha256(hidden).hexdigest()
+
+
 class Books(Clock):
     """Batches and the clerks' files."""
 
@@ -67,7 +73,23 @@ class Books(Clock):
         if known is None:
             self.remember("key", own)
         elif known != own:
-            raise NotYet("ledger.key_missing", again=False)
+            self._hidden_under_another_key()
+
+    def _hidden_under_another_key(self) -> NoReturn:
+        """The key is not the one that the ledger names: it is missing, or the ledger names a wrong one."""
+        with self.reading():
+            row = self._db.execute("SELECT stem FROM batch ORDER BY ordinal DESC LIMIT 1").fetchone()
+        if row:
+            self._secrets.reveal(row["stem"])
+            raise IntegrityFailure("ledger.damaged")
+        raise NotYet("ledger.key_missing", again=False)
+
+    def _reveal(self, hidden: bytes) -> str:
+        """What was hidden under the key, which is known to be the right one."""
+        try:
+            return self._secrets.reveal(hidden)
+        except NotYet:
+            raise IntegrityFailure("ledger.damaged") from None
 
     # --- batches --------------------------------------------------------------------------------------------------
 
@@ -85,40 +107,44 @@ class Books(Clock):
         with self.change():
             if replaces is not None:
                 self._move(replaces, State.SUPERSEDED, "batch.superseded", {"replaced_by": batch})
+            hidden = self._secrets.conceal(stem)
             cursor = self._db.execute(
                 "INSERT INTO batch (id, stem, pairing, data_type, state, created, updated, next_attempt)"
                 " VALUES (?, ?, ?, ?, 'claimed', ?, ?, 0)",
-                (batch, self._secrets.conceal(stem), pairing, data_type, moment, moment),
+                (batch, hidden, pairing, data_type, moment, moment),
             )
-            self._add_sources(cursor.lastrowid or 0, sources)
-            facts = {"data_type": data_type, "sources": [{"sha256": s.sha256, "bytes": s.bytes} for s in sources]}
+            files = self._add_sources(cursor.lastrowid or 0, sources)
+            facts = {"data_type": data_type, "stem": _digest(hidden), "pairing": pairing.hex(), "sources": files}
             self._append("batch.claimed", batch, facts)
 
     def attach(self, batch: Record, scan: Source) -> None:
-        """Add the scan to a batch that waits for it, and wake the batch."""
+        """Add the scan to a batch that waits for it, and wake the batch, unless it is held: why stays with it."""
         with self.change():
             self._expect(batch)
-            self._add_sources(batch.ordinal, [scan])
-            self._db.execute(
-                "UPDATE batch SET next_attempt = 0, attempts = 0, reason = NULL, updated = ? WHERE ordinal = ?",
-                (now(), batch.ordinal),
-            )
-            self._append("batch.scan_attached", batch.id, {"sha256": scan.sha256, "bytes": scan.bytes})
+            (file,) = self._add_sources(batch.ordinal, [scan])
+            if batch.state is not State.HELD:
+                self._db.execute(
+                    "UPDATE batch SET next_attempt = 0, attempts = 0, reason = NULL WHERE ordinal = ?", (batch.ordinal,)
+                )
+            self._db.execute("UPDATE batch SET updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
+            self._append("batch.scan_attached", batch.id, file)
 
-    def _add_sources(self, ordinal: int, sources: Iterable[Source]) -> None:
-        self._db.executemany(
-            "INSERT INTO source VALUES (?, ?, ?, ?, ?, ?)",
-            [(ordinal, s.position, self._secrets.conceal(s.name), s.sha256, s.bytes, s.claim) for s in sources],
-        )
+    def _add_sources(self, ordinal: int, sources: Iterable[Source]) -> list[dict[str, Any]]:
+        """Enter files; gives them as the event has them."""
+        told = []
+        for one in sorted(sources, key=lambda source: source.position):
+            name = self._secrets.conceal(one.name)
+            row = (ordinal, one.position, name, one.sha256, one.bytes, one.claim)
+            self._db.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, ?)", row)
+            told.append({**asdict(one), "name": _digest(name)})
+        return told
 
     def sources(self, batch: Record) -> list[Source]:
         """The clerk's files of a batch: the scan (position 0) if it has come, then the spreadsheets."""
         query = "SELECT * FROM source WHERE batch = ? ORDER BY position"
         with self.reading():
             rows = self._db.execute(query, (batch.ordinal,)).fetchall()
-        return [
-            Source(r["position"], self._secrets.reveal(r["name"]), r["sha256"], r["bytes"], r["claim"]) for r in rows
-        ]
+            return [Source(r["position"], self._reveal(r["name"]), r["sha256"], r["bytes"], r["claim"]) for r in rows]
 
     def hide(self, value: Any) -> str:
         """Something a clerk may have written, as a fact that only this unit can read again."""
@@ -126,12 +152,17 @@ class Books(Clock):
 
     def shown(self, hidden: str | None) -> Any:
         """What `hide` hid; None for nothing."""
-        return json.loads(self._secrets.reveal(bytes.fromhex(hidden))) if hidden else None
+        return json.loads(self._reveal(bytes.fromhex(hidden))) if hidden else None
 
-    def knows_claim(self, claim: str) -> bool:
-        """Whether files that came through this claim folder have been entered."""
+    def batch_of(self, claim: str) -> str | None:
+        """The batch that files became which came through this claim folder; None when they have not been entered."""
+        query = (
+            "SELECT b.id FROM source s JOIN batch b ON b.ordinal = s.batch WHERE s.claim = ?"
+            " ORDER BY b.ordinal DESC LIMIT 1"
+        )
         with self.reading():
-            return self._db.execute("SELECT 1 FROM source WHERE claim = ? LIMIT 1", (claim,)).fetchone() is not None
+            row = self._db.execute(query, (claim,)).fetchone()
+        return str(row[0]) if row else None
 
     def destroyed(self, claim: str, ends: Sequence[Mapping[str, Any]]) -> str:
         """Record how the files of a claim ended in the drop folder; gives the batch that they became."""
@@ -150,16 +181,20 @@ class Books(Clock):
     def knows_destroyed(self, claim: str) -> bool:
         """Whether it is recorded how the files of a claim ended."""
         query = (
-            "SELECT 1 FROM source s JOIN batch b ON b.ordinal = s.batch WHERE s.claim = ?"
-            " AND json_extract(b.facts, '$.originals') IS NOT NULL LIMIT 1"
+            "SELECT 1 FROM source s JOIN batch b ON b.ordinal = s.batch"
+            " JOIN json_each(b.facts, '$.originals') o ON json_extract(o.value, '$.claim') = s.claim"
+            " WHERE s.claim = ? LIMIT 1"
         )
         with self.reading():
             return self._db.execute(query, (claim,)).fetchone() is not None
 
-    def claimed_digests(self, claim: str) -> set[str]:
+    def claimed_digests(self, claim: str) -> list[str]:
         """SHA-256 of every file that was entered through this claim folder."""
+        query = (
+            "SELECT sha256 FROM source WHERE claim = ?1 AND batch = (SELECT max(batch) FROM source WHERE claim = ?1)"
+        )
         with self.reading():
-            return {row[0] for row in self._db.execute("SELECT sha256 FROM source WHERE claim = ?", (claim,))}
+            return [row[0] for row in self._db.execute(query, (claim,))]
 
     def _expect(self, batch: Record) -> None:
         row = self._db.execute("SELECT state FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
@@ -264,6 +299,12 @@ class Books(Clock):
             self._db.execute("UPDATE batch SET cleared = 1, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
             self._append("evidence.written", batch.id, facts)
 
+    def proven(self) -> dict[str, str]:
+        """Batches whose evidence was written, each with the SHA-256 of the file."""
+        query = "SELECT batch, json_extract(facts, '$.sha256') FROM event WHERE event = 'evidence.written' ORDER BY seq"
+        with self.reading():
+            return {batch: str(sha256) for batch, sha256 in self._db.execute(query)}
+
     def batches(self, *, open_only: bool = False) -> list[Record]:
         """Batches in order of claiming; `open_only`: those for which something is left to do."""
         query = f"SELECT * FROM batch {'WHERE cleared = 0' if open_only else ''} ORDER BY ordinal"  # noqa: S608
@@ -290,14 +331,14 @@ class Books(Clock):
     def batch(self, batch: str) -> Record | None:
         with self.reading():
             row = self._db.execute("SELECT * FROM batch WHERE id = ?", (batch,)).fetchone()
-        return self._record(row) if row else None
+            return self._record(row) if row else None
 
     def paired(self, pairing: bytes) -> list[Record]:
         """Batches of one lane and stem that are not finished, newest first."""
         query = "SELECT * FROM batch WHERE pairing = ? AND cleared = 0 ORDER BY ordinal DESC"
         with self.reading():
             rows = self._db.execute(query, (pairing,)).fetchall()
-        return [record for record in map(self._record, rows) if record.state not in TERMINAL]
+            return [record for record in map(self._record, rows) if record.state not in TERMINAL]
 
     def unconfirmed(self) -> list[Record]:
         """Valid batches that wait for their scan, newest first."""
@@ -317,7 +358,7 @@ class Books(Clock):
 
     def _record(self, row: sqlite3.Row) -> Record:
         return Record(
-            row["ordinal"], row["id"], self._secrets.reveal(row["stem"]), row["data_type"], State(row["state"]),
+            row["ordinal"], row["id"], self._reveal(row["stem"]), row["data_type"], State(row["state"]),
             State(row["held_from"]) if row["held_from"] else None, row["reason"], json.loads(row["reason_facts"]),
             bool(row["acting"]), row["crashes"], row["attempts"], row["next_attempt"], bool(row["cleared"]),
             row["rows"], row["digest"], row["created"], row["updated"], json.loads(row["facts"]),

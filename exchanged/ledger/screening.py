@@ -142,7 +142,7 @@ _OF_PEOPLE = {"many-awards": _MANY_AWARDS, "level-jump": _LEVEL_JUMP}
 
 KEEP = (
     "INSERT OR IGNORE INTO award SELECT person, :batch, head, day, qualification, level FROM temp.incoming"
-    " WHERE person IS NOT NULL AND day IS NOT NULL ORDER BY person, head",
+    " WHERE person IS NOT NULL AND day IS NOT NULL ORDER BY person, head, record",
     "INSERT OR IGNORE INTO issue SELECT centre, day, :batch, head FROM temp.incoming"
     " WHERE centre IS NOT NULL AND day IS NOT NULL ORDER BY centre, day, head",
     "INSERT OR IGNORE INTO serial SELECT prefix, serial, :batch FROM temp.incoming"

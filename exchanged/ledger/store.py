@@ -18,15 +18,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from exchanged.disk import DurabilityLost
 from exchanged.errors import IntegrityFailure, NotYet
 
-SCRIPTS = ("ledger.sql", "screening.sql")  # what each version of the schema has added to the one before it
-SCHEMA = len(SCRIPTS)
+SCRIPTS = ("ledger.sql", "screening.sql", None)  # what each version of the schema has added to the one before it
+SCHEMA = len(SCRIPTS)  # the third has other events, not other tables
 GENESIS = "0" * 64
 PASSING = tuple(
     f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "NOMEM", "PROTOCOL")
 )
 FULL = ("SQLITE_FULL", "SQLITE_IOERR")
+UNSURE = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 BUSY = 30.0  # seconds to wait for another writer
 
 
@@ -63,6 +65,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._changing, self._looking = threading.Lock(), threading.RLock()
         self._owner: int | None = None  # the thread that is changing it
         self.relief: Callable[[], object] = lambda: None  # makes room for the next change where there is none
@@ -71,7 +74,8 @@ class Store:
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute("PRAGMA synchronous=FULL")
             self._writer.execute("PRAGMA foreign_keys=ON")
-            path.chmod(0o600)
+            if path.stat().st_mode & 0o777 != 0o600:
+                path.chmod(0o600)
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only=ON")
             self._prepare()
@@ -102,13 +106,14 @@ class Store:
             return int(found) if found.isascii() and found.isdigit() else SCHEMA + 1
 
     def _upgrade(self, found: int) -> None:
-        for script in SCRIPTS[found:]:
+        for script in filter(None, SCRIPTS[found:]):
             for statement in _statements(resources.files(__package__).joinpath(script).read_text("utf-8")):
                 self._db.execute(statement)
         if not found:
             self._db.executemany("INSERT INTO meta VALUES (?, ?)", [("ledger", uuid.uuid4().hex), ("paused", "")])
-        if found < SCHEMA:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
+        self.id = self._meta("ledger")
+        kept = [("schema", str(SCHEMA)), ("tables", tables(self._db))]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", kept)
 
     def _meta(self, key: str) -> str:
         value = self.remembered(key)
@@ -132,13 +137,16 @@ class Store:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """Keep other readers out while reading. Raises NotYet, or IntegrityFailure when it is damaged."""
-        with self._looking if self._owner != threading.get_ident() else contextlib.nullcontext():
-            try:
-                yield
-            except sqlite3.DatabaseError as error:
-                raise trouble(error) from None
-            except (json.JSONDecodeError, UnicodeDecodeError):
-                raise IntegrityFailure("ledger.damaged") from None
+        with self._looking if self._owner != threading.get_ident() else contextlib.nullcontext(), _understood():
+            yield
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees the ledger as it is now, however long that takes; nobody waits for it."""
+        with _understood(), contextlib.closing(_connect(self._path)) as connection:
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("BEGIN")
+            yield connection
 
     @contextlib.contextmanager
     def change(self) -> Iterator[None]:
@@ -180,13 +188,9 @@ class Store:
             self._reader.close()
             self._writer.close()
 
-    def version(self) -> int:
-        """Changes whenever another process has written to the ledger."""
-        with self._changing:
-            try:
-                return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.DatabaseError as error:
-                raise trouble(error) from None
+    def bytes(self) -> int:
+        """How large the database is."""
+        return self._path.stat().st_size
 
     def changes(self) -> tuple[int, int]:
         """Differs from an earlier answer when anything has been written to the ledger since, by whomever."""
@@ -226,19 +230,27 @@ class Store:
             rows = self._db.execute(query, (batch,)).fetchall()
             return [Event(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
 
-    def verify(self) -> int:
-        """Read the whole chain again; gives the number of events. Raises IntegrityFailure naming the first bad one."""
-        expected, previous = 1, GENESIS
+    def happened(self, event: str) -> bool:
+        """Whether the chain has an event of this hash."""
         with self.reading():
-            damage = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            if damage != "ok":
-                raise IntegrityFailure("ledger.damaged")
-            for row in self._db.execute("SELECT * FROM event ORDER BY seq"):
-                good = event_hash(self.id, row[0], row[1], row[2], row[3], row[4], previous)
-                if row["seq"] != expected or row["previous"] != previous or row["hash"] != good:
-                    raise IntegrityFailure("ledger.tampered", seq=expected)
-                expected, previous = expected + 1, good
-        return expected - 1
+            return self._db.execute("SELECT 1 FROM event WHERE hash = ?", (event,)).fetchone() is not None
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """What goes wrong in reading means: not now, or a value that was never written so."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise trouble(error) from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError):
+        raise IntegrityFailure("ledger.damaged") from None
+
+
+def tables(db: sqlite3.Connection) -> str:
+    """Digest of what defines the tables: whoever changes them records it anew."""
+    rows = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+    return hashlib.sha256(repr([tuple(row) for row in rows]).encode()).hexdigest()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -247,9 +259,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def trouble(error: sqlite3.DatabaseError) -> NotYet | IntegrityFailure:
-    """What an error of the database means: something that passes, or a ledger that is not what it was."""
+def trouble(error: sqlite3.DatabaseError) -> NotYet | IntegrityFailure | DurabilityLost:
+    """What an error of the database means: something that passes, a failed fsync, a ledger that is not what it was."""
     name = getattr(error, "sqlite_errorname", None) or ""
+    if name.startswith(UNSURE):
+        return DurabilityLost(name)
     if name.startswith(PASSING):
         return NotYet("ledger.unavailable", error=name)
     return IntegrityFailure("ledger.damaged")

@@ -8,48 +8,27 @@ Ends    Unfit when the file is no sound, open PDF
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, BinaryIO
 
 import pikepdf
 
-from exchanged.batch import Facts
+from exchanged.reading import sniff
+from exchanged.reading.acting import OBJECTS, active, gravest
+from exchanged.reading.unfit import Unfit, too_large
 
-OBJECTS = 100_000  # of a file; ten scanned pages with text behind them have some hundreds
-PIXELS = 150_000_000  # of one image; A3 at 600 dpi has 70 million
+MAGIC = b"%PDF-"
 CONTENT = 8 << 20  # bytes of drawing orders of one page, unpacked
 DRAWINGS = 20_000  # of one page, forms in forms multiplied out
 DEPTH = 8
+MARKS = 200  # pieces of marked content, one in the other
+REVISIONS = 30  # of a file; one that is saved again and again has some
 
-# What a dictionary's entries say it could do, gravest first: key, the values that matter (None: any).
-_ACTIONS: dict[str, tuple[tuple[str, frozenset[str] | None], ...]] = {
-    "launch": (("/S", frozenset({"/Launch"})),),
-    "script": (("/JS", None), ("/JavaScript", None), ("/S", frozenset({"/JavaScript"}))),
-    "attachment": (
-        ("/EF", None),
-        ("/EmbeddedFiles", None),
-        ("/Type", frozenset({"/EmbeddedFile"})),
-        ("/Subtype", frozenset({"/FileAttachment"})),
-    ),
-    "form": (("/XFA", None), ("/S", frozenset({"/SubmitForm", "/ImportData"}))),
-    "media": (
-        ("/Subtype", frozenset({"/RichMedia", "/Movie", "/Sound", "/Screen", "/3D"})),
-        ("/S", frozenset({"/Rendition", "/Movie", "/Sound", "/RichMediaExecute", "/GoTo3DView"})),
-    ),
-    "remote": (("/S", frozenset({"/GoToR", "/GoToE"})),),
-}
-_HARMLESS_ON_OPENING = frozenset({"/GoTo", "/Named"})
-
-
-class Unfit(Exception):
-    """The file cannot be examined: the rule it breaks, and facts."""
-
-    def __init__(self, rule: str, **facts: str | int) -> None:
-        super().__init__(rule)
-        self.rule = rule
-        self.facts: Facts = facts
+_MARKED = re.compile(rb"\b(?:BDC|BMC|EMC)\b")
+_PAINTS = re.compile(rb"(?<![\w/])(?:[fFBbSs]\*?|Do|EI|sh|Tj|TJ)(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +45,15 @@ def structure(source: BinaryIO, max_pages: int) -> Structure:
     pikepdf.settings.set_qpdf_limits(flate_max_memory=CONTENT, run_length_max_memory=CONTENT)
     with _opened(source) as pdf:
         try:
-            return _structure(pdf, max_pages)
+            return _structure(pdf, max_pages, source)
         except (pikepdf.PdfError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
             raise Unfit("file-unreadable", why="damaged") from None
 
 
 def _opened(source: BinaryIO) -> pikepdf.Pdf:
-    head = source.read(5)
-    if head != b"%PDF-":
-        raise Unfit("file-unreadable", why="header")
+    head = source.read(len(MAGIC))
+    if head != MAGIC:
+        raise _no_pdf(source)
     source.seek(0)
     try:
         pdf = pikepdf.open(source, attempt_recovery=False, suppress_warnings=True)
@@ -90,6 +69,16 @@ def _opened(source: BinaryIO) -> pikepdf.Pdf:
     return pdf
 
 
+def _no_pdf(source: BinaryIO) -> Unfit:
+    """What a file is that does not begin as a PDF does."""
+    source.seek(0)
+    head = source.read(sniff.HEAD)
+    found = None if MAGIC.startswith(head) else sniff.kind(head, source)  # nothing, or cut at once
+    if found is None or found == "pdf":
+        return Unfit("file-unreadable", why="header")
+    return Unfit("file-type", found=found)
+
+
 def _names_encryption(source: BinaryIO) -> bool:
     """Whether a trailer asks for a way of encrypting that the library does not know."""
     size = source.seek(0, 2)
@@ -97,17 +86,19 @@ def _names_encryption(source: BinaryIO) -> bool:
     return b"/Encrypt" in source.read()
 
 
-def _structure(pdf: pikepdf.Pdf, max_pages: int) -> Structure:
+def _structure(pdf: pikepdf.Pdf, max_pages: int, source: BinaryIO) -> Structure:
     declared = pdf.Root.Pages.get("/Count")
     if not isinstance(declared, int):
         raise Unfit("file-unreadable", why="damaged")
     if declared > OBJECTS or len(pdf.objects) > OBJECTS:
         if declared > max_pages:
             return Structure(declared, None, ())
-        raise Unfit("file-too-large", why="objects", most=OBJECTS)
-    active = _active(pdf)
+        raise too_large("objects", OBJECTS)
+    acts = gravest({kind for kind in [active(pdf), *_replaced(source)] if kind})
+    if declared < 1 and _repaired(pdf):
+        raise Unfit("file-unreadable", why="damaged")
     if declared > max_pages or declared < 1:
-        return Structure(declared, active, ())
+        return Structure(declared, acts, ())
     pages = list(pdf.pages)
     if _repaired(pdf) or len(pages) != declared:
         raise Unfit("file-unreadable", why="damaged")
@@ -115,7 +106,22 @@ def _structure(pdf: pikepdf.Pdf, max_pages: int) -> Structure:
         _Weighing(number).page(page)
     if _repaired(pdf):
         raise Unfit("file-unreadable", why="damaged")
-    return Structure(declared, active, tuple(float(page.obj.get("/UserUnit", 1)) for page in pages))
+    return Structure(declared, acts, tuple(float(page.obj.get("/UserUnit", 1)) for page in pages))
+
+
+def _replaced(source: BinaryIO) -> Iterator[str | None]:
+    """What could act in the earlier revisions of the file: an update hides it, and whoever wants it gets it back."""
+    source.seek(0)
+    data = source.read()
+    ends = [each.end() for each in re.finditer(rb"%%EOF", data)][:-1]
+    if len(ends) > REVISIONS:
+        raise too_large("revisions", REVISIONS)
+    for end in ends:
+        try:
+            with pikepdf.open(io.BytesIO(data[:end]), attempt_recovery=False, suppress_warnings=True) as before:
+                yield active(before)
+        except pikepdf.PdfError:  # no end of a revision
+            continue
 
 
 def _repaired(pdf: pikepdf.Pdf) -> bool:
@@ -123,63 +129,12 @@ def _repaired(pdf: pikepdf.Pdf) -> bool:
     return any("Resources is missing" not in str(warning) for warning in pdf.get_warnings())
 
 
-def _active(pdf: pikepdf.Pdf) -> str | None:
-    found: set[str] = set()
-    for each in _dictionaries(pdf):
-        keys = set(each.keys())
-        found.update(kind for kind, signs in _ACTIONS.items() if any(_shows(each, keys, *sign) for sign in signs))
-        if _acts_by_itself(each, keys):
-            found.add("action")
-        if isinstance(each, pikepdf.Stream):
-            if "/F" in keys:
-                found.add("remote")  # the stream's data lie in another file
-            _limit_pixels(each)
-    return next((kind for kind in [*_ACTIONS, "action"] if kind in found), None)
-
-
-def _shows(each: Any, keys: set[str], key: str, values: frozenset[str] | None) -> bool:
-    if key not in keys:
-        return False
-    return values is None or _name(each[key]) in values
-
-
 def _name(value: Any) -> str:
     return str(value) if isinstance(value, pikepdf.Name) else ""
 
 
-def _acts_by_itself(each: Any, keys: set[str]) -> bool:
-    if "/AA" in keys and isinstance(each["/AA"], pikepdf.Dictionary) and len(each["/AA"]):
-        return True
-    if "/OpenAction" not in keys or not isinstance(each["/OpenAction"], pikepdf.Dictionary):
-        return False
-    return _name(each["/OpenAction"].get("/S")) not in _HARMLESS_ON_OPENING
-
-
-def _limit_pixels(stream: Any) -> None:
-    if _name(stream.get("/Subtype")) == "/Image" and int(stream.Width) * int(stream.Height) > PIXELS:
-        raise Unfit("file-too-large", why="pixels", most=PIXELS)
-
-
-def _dictionaries(pdf: pikepdf.Pdf) -> Iterator[Any]:
-    """Every dictionary and stream of the file, whether anything refers to it or not."""
-    containers = (pikepdf.Dictionary, pikepdf.Stream, pikepdf.Array)
-    for top in chain([pdf.trailer], pdf.objects):
-        stack: list[Any] = [top]
-        while stack:
-            each = stack.pop()
-            if isinstance(each, pikepdf.Array):
-                inner: Any = each
-            elif isinstance(each, (pikepdf.Dictionary, pikepdf.Stream)):
-                yield each
-                inner = [value for _, value in each.items()]
-            else:
-                continue
-            stack.extend(value for value in inner if isinstance(value, containers) and not value.is_indirect)
-
-
-def _tiles(pattern: Any) -> bool:
-    """A pattern that repeats a drawing. No scan has one, and there is no telling how often it is drawn."""
-    return isinstance(pattern, pikepdf.Stream)
+def _entries(resources: Any, kind: str) -> list[Any]:
+    return [each for _, each in resources.get(kind, {}).items()]
 
 
 class _Weighing:
@@ -199,25 +154,46 @@ class _Weighing:
     def _read(self, stream: Any) -> bytes:
         try:
             data: bytes = stream.read_bytes()
-        except pikepdf.PdfError:
+        except (pikepdf.PdfError, MemoryError):
             raise self._too_much("content", CONTENT) from None
         self._content += len(data)
         if self._content > CONTENT:
             raise self._too_much("content", CONTENT)
+        self._nested(data)
         return data
+
+    def _nested(self, data: bytes) -> None:
+        depth = 0
+        for each in _MARKED.finditer(data) if data.count(b"BDC") + data.count(b"BMC") > MARKS else ():
+            depth += -1 if each[0] == b"EMC" else 1
+            if depth > MARKS:
+                raise self._too_much("nesting", MARKS)
 
     def _drawings(self, data: bytes, resources: Any, depth: int) -> int:
         if not isinstance(resources, pikepdf.Dictionary):
             return 1
-        if any(_tiles(each) for _, each in resources.get("/Pattern", {}).items()):
-            raise Unfit("confirmation-not-scanned", page=self._number, cover=0, why="drawing")
-        objects: Any = resources.get("/XObject", {})
-        forms = [each for _, each in objects.items() if _name(each.get("/Subtype")) == "/Form"]
-        heaviest = max((self._form(form, resources, depth) for form in forms), default=1)
-        total = 1 + data.count(b"Do") * heaviest
+        self._no_drawing(resources)
+        forms = [each for each in _entries(resources, "/XObject") if _name(each.get("/Subtype")) == "/Form"]
+        masks = list(_masks(resources))
+        heaviest = max((self._form(form, resources, depth) for form in [*forms, *masks]), default=1)
+        total = 1 + (data.count(b"Do") + (data.count(b"gs") if masks else 0)) * heaviest
         if total > DRAWINGS:
             raise self._too_much("drawings", DRAWINGS)
         return total
+
+    def _no_drawing(self, resources: Any) -> None:
+        """A pattern repeats a drawing, nobody knows how often, and letters that are drawings are seen in any mode. No
+        scan has either; what some programs lay behind one is letters that draw nothing."""
+        tiles = any(isinstance(each, pikepdf.Stream) for each in _entries(resources, "/Pattern"))
+        if tiles or any(self._pictured(font) for font in _entries(resources, "/Font")):
+            raise Unfit("confirmation-not-scanned", page=self._number, cover=0, why="drawing")
+
+    def _pictured(self, font: Any) -> bool:
+        """Whether a font's letters are drawings of its own."""
+        if not isinstance(font, pikepdf.Dictionary) or _name(font.get("/Subtype")) != "/Type3":
+            return False
+        letters = _entries(font, "/CharProcs")
+        return any(_PAINTS.search(self._read(each)) for each in letters if isinstance(each, pikepdf.Stream))
 
     def _form(self, form: Any, resources: Any, depth: int) -> int:
         if not depth:
@@ -226,5 +202,13 @@ class _Weighing:
             self._known[form.objgen] = self._drawings(self._read(form), form.get("/Resources", resources), depth - 1)
         return self._known[form.objgen]
 
-    def _too_much(self, why: str, most: int) -> Unfit:
-        return Unfit("file-too-large", why=why, page=self._number, most=most)
+    def _too_much(self, what: str, limit: int) -> Unfit:
+        return too_large(what, limit, page=self._number)
+
+
+def _masks(resources: Any) -> Iterator[Any]:
+    """The forms that graphics states mask with."""
+    states = [each for each in _entries(resources, "/ExtGState") if isinstance(each, pikepdf.Dictionary)]
+    for mask in (state.get("/SMask") for state in states):
+        if isinstance(mask, pikepdf.Dictionary) and isinstance(mask.get("/G"), pikepdf.Stream):
+            yield mask.G

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from exchanged.reading.pdf import PIXELS, Unfit
+from exchanged.reading.unfit import PIXELS, too_large
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -61,7 +61,7 @@ def rendered(page: Any, dpi: int) -> tuple[Pixels, float]:
     wanted = min(DPI, max(dpi, COARSEST))
     width, height = page.get_size()
     if width * height * (wanted / 72) ** 2 > MOST:
-        raise Unfit("file-too-large", why="pixels", most=MOST)
+        raise too_large("pixels", MOST)
     bitmap = page.render(scale=wanted / 72, may_draw_forms=False, draw_annots=False)
     try:
         return _plain(np.array(bitmap.to_numpy()[:, :, :3], np.uint8)), float(wanted)

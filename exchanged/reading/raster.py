@@ -14,6 +14,7 @@ import ctypes
 import io
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,16 +23,19 @@ from typing import TYPE_CHECKING, Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from exchanged.reading.pdf import DEPTH, PIXELS, Unfit
+from exchanged.reading.pdf import DEPTH
+from exchanged.reading.unfit import PIXELS, Unfit, too_large
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 COVER = 0.6  # share of a page that its pictures must fill
+LEAST = 72  # points of a page's shorter side
 PIECES = 2000  # pictures of one page; a scanner cuts a page into some dozens
 STROKES = 200  # lines and areas of one page; a scan has none, though a program may frame one
 SLOW = 20  # what one that is blended with its ground counts for
+AGAIN = 16  # times that one JPEG 2000 may be drawn: it is decoded anew each time
 LAYERS = 2 * PIXELS  # of all pictures of a page together: ground, writing and mask of A3 at 600 dpi
 SIDE = 700  # pixels of the longer side of the small picture in which blankness is judged
 MARGIN = 0.05  # shadows at the edges of the glass are no content
@@ -95,23 +99,32 @@ class Raster:
             page.close()
 
     def blank(self, index: int) -> bool:
-        """Whether page `index` shows nothing but paper (or one even tone)."""
+        """Whether page `index` shows nothing but paper (or one even tone). Raises Unfit as `picture`."""
         page = self._page(index)
         try:
             quick = _jpeg_ink(page)
-            return (_ink(page) if quick is None or quick < SURELY else quick) < INK
+            blank = (_ink(page) if quick is None or quick < SURELY else quick) < INK
+            if blank:
+                _see_through(page)
+            return blank
         finally:
             page.close()
 
     def picture(self, index: int, sheet: Sheet) -> tuple[npt.NDArray[np.uint8], float]:
-        """Page `index` as pixels, grey or in colour, and about how many there are to an inch."""
+        """Page `index` as pixels, grey or in colour, and about how many there are to an inch.
+
+        Raises Unfit for a page that is empty because its picture is damaged.
+        """
         from exchanged.reading import picture
 
         page = self._page(index)
         try:
             jpeg = only_jpeg(page)
             seen = picture.decoded(jpeg, sheet.dpi) if jpeg is not None else None
-            return seen or picture.rendered(page, sheet.dpi)
+            pixels, dpi = seen or picture.rendered(page, sheet.dpi)
+            if pixels.min() == pixels.max():
+                _see_through(page)
+            return pixels, dpi
         finally:
             page.close()
 
@@ -130,6 +143,7 @@ def _sheet(page: Any, unit: float) -> Sheet:
     frame = _visible(page)
     pictures: list[_Picture] = []
     texts: list[tuple[Any, Box]] = []
+    costly: Counter[tuple[int, int]] = Counter()
     strokes = 0
     for kind, item, matrix in _objects(page.raw, _IDENTITY, DEPTH):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT and pdfium.FPDFTextObj_GetTextRenderMode(item) not in _INVISIBLE:
@@ -139,14 +153,18 @@ def _sheet(page: Any, unit: float) -> Sheet:
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             picture = _picture(item, matrix, frame, unit)
             pictures.append(picture)
+            if _costly(item):
+                costly[picture.pixels, pdfium.FPDFImageObj_GetImageDataRaw(item, None, 0)] += 1
             if _area(picture.box) >= COVER * _area(frame):  # what lies below a full picture is not seen
                 texts = [each for each in texts if not _within(each[1], picture.box)]
         elif kind == pdfium.FPDF_PAGEOBJ_PATH:
             strokes += SLOW if pdfium.FPDFPageObj_HasTransparency(item) else 1
         elif kind == pdfium.FPDF_PAGEOBJ_SHADING:
             strokes += STROKES + 1
+    if max(costly.values(), default=0) > AGAIN:
+        raise too_large("drawings", AGAIN)
     if sum(picture.pixels for picture in pictures) > LAYERS:
-        raise Unfit("file-too-large", why="pixels", most=LAYERS)
+        raise too_large("pixels", LAYERS)
     if len(pictures) > PIECES or strokes > STROKES:
         return Sheet(0.0, 0, bool(texts), empty=False)
     cover = _union([each.box for each in pictures]) / _area(frame)
@@ -168,7 +186,7 @@ def _visible(page: Any) -> Box:
     left, bottom, right, top = page.get_cropbox()
     crop = _clip((min(left, right), min(bottom, top), max(left, right), max(bottom, top)), box)
     frame = crop if _area(crop) > 0 else box
-    if not 0 < _area(frame) < math.inf:
+    if not min(frame[2] - frame[0], frame[3] - frame[1]) >= LEAST or _area(frame) == math.inf:
         raise Unfit("file-unreadable", why="damaged")
     return frame
 
@@ -197,6 +215,15 @@ def _picture(item: Any, matrix: Matrix, frame: Box, unit: float) -> _Picture:
     across, up = math.hypot(a, b) * unit / 72, math.hypot(c, d) * unit / 72
     dpi = min(width.value / across, height.value / up) if across > 0 and up > 0 else 0.0
     return _Picture(_clip(_spread(placed, (0.0, 0.0, 1.0, 1.0)), frame), dpi, width.value * height.value)
+
+
+def _costly(item: Any) -> bool:
+    """Whether a picture is packed as JPEG 2000, by far the slowest."""
+    name = ctypes.create_string_buffer(16)
+    count = pdfium.FPDFImageObj_GetImageFilterCount(item)
+    return (
+        count > 0 and pdfium.FPDFImageObj_GetImageFilter(item, count - 1, name, 16) > 0 and name.value == b"JPXDecode"
+    )
 
 
 def _text_box(item: Any, matrix: Matrix) -> Box:
@@ -292,13 +319,25 @@ def _jpeg_ink(page: Any) -> float | None:
 
     try:
         picture = Image.open(io.BytesIO(jpeg), formats=["JPEG"])
+        if picture.width < 64 or picture.height < 64:
+            return None
         picture.draft("L", (picture.width // 8, picture.height // 8))
-        if picture.mode != "L" or picture.width < 8 or picture.height < 8:
+        if picture.mode != "L":
             return None
         across, up = int(picture.width * MARGIN), int(picture.height * MARGIN)
         return _inked(picture.crop((across, up, picture.width - across, picture.height - up)).tobytes())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def _see_through(page: Any) -> None:
+    """Raises Unfit where a page that shows nothing has a picture that cannot be decoded."""
+    for kind, item, _ in _objects(page.raw, _IDENTITY, DEPTH):
+        if kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            bitmap = pdfium.FPDFImageObj_GetBitmap(item)
+            if not bitmap:
+                raise Unfit("file-unreadable", why="damaged")
+            pdfium.FPDFBitmap_Destroy(bitmap)
 
 
 def only_jpeg(page: Any) -> bytes | None:

@@ -74,6 +74,11 @@ class Gnupg:
             for one in self._standings()
         ]
 
+    def glance(self) -> list[dict[str, Fact | None]]:
+        """`keys`, for one who only looks: an agent that gpg had to start for it is ended again."""
+        with process.visiting(self.home):
+            return self.keys()
+
     def check(self) -> Standing:
         """The signing key, when all keys may be used now. Raises NotYet with the code of the first that may not."""
         signer, *recipients = self._standings()
@@ -125,6 +130,10 @@ class Gnupg:
         sink = BytesIO()
         signature = self._decrypt(package, sink, trusted, limit)
         return sink.getvalue(), signature
+
+    def recover(self) -> None:
+        """Clear what a gpg that was killed left in the key folder."""
+        process.clear_locks(self.home)
 
     def close(self) -> None:
         """End the agent that gpg has started; it forgets the passphrase with that."""

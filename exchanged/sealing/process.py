@@ -17,9 +17,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from exchanged.errors import NotYet
 from exchanged.sealing.status import Outcome, parse
@@ -29,6 +30,7 @@ _SLICE = 200  # ms between two looks at the progress
 _KILL = 5  # s in which an agent ends that is asked to
 _GRACE = 0.3  # s in which a gpg that closed its pipe is given the time to be gone
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})  # not gpg's doing
+_QUIET: Mapping[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 _OURS = (
     "CREDENTIALS_DIRECTORY",
     "NOTIFY_SOCKET",
@@ -202,14 +204,52 @@ def _secret_pipe(secret: str | None) -> tuple[int, ...]:
     return (reading,)
 
 
+@contextlib.contextmanager
+def visiting(home: Path) -> Iterator[None]:
+    """Within this gpg may start an agent; one that was not there before is ended afterwards."""
+    there = agent_runs(home)
+    try:
+        yield
+    finally:
+        if not there:
+            kill_agents(home)
+
+
+def agent_runs(home: Path) -> bool:
+    """Whether an agent of this key folder answers."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        asked = ["gpg-connect-agent", "--homedir", str(home), "--no-autostart", "getinfo pid", "/bye"]
+        quiet = {**_QUIET, "stdout": subprocess.PIPE}
+        answer = subprocess.run(asked, **quiet, env=environment(), timeout=20, check=False).stdout
+        return bool(answer.startswith(b"D "))  # its exit status is 0 in either case
+    return False
+
+
+def clear_locks(home: Path) -> None:
+    """Remove what a killed gpg left in the key folder: its own temporary files, and locks of processes that are gone.
+
+    gpg never removes the first, and waits without end for a lock when another program got the number of its owner.
+    """
+    for path in [*home.glob(".#lk*"), *home.glob("*.lock")]:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            owner = path.read_text().split() if path.suffix == ".lock" else [path.name.rpartition(".")[2].rstrip("x")]
+            if not _is_gpg(int(owner[0])):
+                path.unlink()
+
+
+def _is_gpg(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().startswith("gpg")
+    except OSError:
+        return False
+
+
 def kill_agents(home: Path) -> None:
     """End the agent and the token daemon of a key folder, also when they hang; the next gpg starts them anew."""
     try:
         subprocess.run(
             ["gpgconf", "--homedir", str(home), "--kill", "all"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            **_QUIET,
             env=environment(),
             timeout=_KILL,
             check=False,

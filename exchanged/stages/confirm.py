@@ -11,6 +11,7 @@ Ends    with findings whatever the file is, also one that exhausts or crashes th
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -20,7 +21,10 @@ from exchanged.form.code import Code, parse
 from exchanged.sandbox import Bounds, Died, Sandbox, blame
 
 DPI = 150
-BOUNDS = Bounds(memory=3 << 29, cpu=20, wall=120.0)
+MEMORY = 3 << 29
+MEGABYTE = 1_000_000
+
+_DEATHS = {"memory": "file-too-large", "time": "file-unreadable", "crash": "file-unreadable"}
 
 Found = dict[str, Any]
 
@@ -33,16 +37,27 @@ class Table:
     rows: int
 
 
-def look(scan: int, max_pages: int, sandbox: Sandbox, bounds: Bounds = BOUNDS) -> dict[str, Any]:
-    """Look at an open scan in a confined child: as `examine`. A child that dies is a finding.
+def bounds(size: int) -> Bounds:
+    """What looking at so many bytes may use: ten pages of 600 dpi in JPEG 2000, 30 MB, take 20 seconds."""
+    seconds = 15 + min(100, size // MEGABYTE)
+    return Bounds(memory=MEMORY, cpu=seconds, wall=5.0 * seconds)
+
+
+def look(
+    scan: int, max_pages: int, sandbox: Sandbox, limits: Bounds | None = None, most: int | None = None
+) -> dict[str, Any]:
+    """Look at an open scan of at most `most` bytes in a confined child: as `examine`. A child that dies is a finding.
 
     Raises NotYet("check.crashed") when the child was killed from outside.
     """
+    size = os.fstat(scan).st_size
+    if most is not None and size > most:
+        return _unfit("file-too-large", {"what": "bytes", "limit": most})
     try:
-        return sandbox.run("scan", {"max_pages": max_pages}, [scan], limits=bounds).value
+        return sandbox.run("scan", {"max_pages": max_pages}, [scan], limits=limits or bounds(size)).value
     except Died as end:
         blame(end)
-        return {"pages": 0, "findings": [{"rule": "file-unreadable", "facts": {}}], "forms": [], "stamped": None}
+        return _unfit(_DEATHS[end.reason], {})
 
 
 def codes(found: Mapping[str, Any]) -> list[Code]:
@@ -103,6 +118,7 @@ def examine(source: BinaryIO, max_pages: int = 10) -> dict[str, Any]:
     To be called in a child process only: a hostile file may exhaust memory or time, or crash the libraries.
     """
     from exchanged.reading import pdf
+    from exchanged.reading.unfit import Unfit
 
     data = source.read()
     seen: dict[str, Any] = {"forms": [], "stamped": None}
@@ -114,17 +130,18 @@ def examine(source: BinaryIO, max_pages: int = 10) -> dict[str, Any]:
         else:
             pictured, seen = _pages(data, whole)
             findings += pictured
-    except pdf.Unfit as unfit:
-        return {"pages": 0, "findings": [_found(unfit.rule, unfit.facts)], "forms": [], "stamped": None}
+    except Unfit as unfit:
+        return _unfit(unfit.rule, unfit.facts)
     return {"pages": whole.pages, "findings": findings, **seen}
 
 
 def _pages(data: bytes, whole: Any) -> tuple[list[Found], dict[str, Any]]:
-    from exchanged.reading import pdf, raster
+    from exchanged.reading import raster
+    from exchanged.reading.unfit import Unfit
 
     with raster.Raster(data) as pages:
         if len(pages) != whole.pages:
-            raise pdf.Unfit("file-unreadable", why="damaged")
+            raise Unfit("file-unreadable", why="damaged")
         sheets = [pages.sheet(index, whole.units[index]) for index in range(whole.pages)]
         findings = [each for number, sheet in enumerate(sheets, 1) for each in _page(number, sheet)]
         if all(sheet.empty or (_scanned(sheet) and pages.blank(index)) for index, sheet in enumerate(sheets)):
@@ -151,6 +168,11 @@ def _forms(pages: Any, sheets: Sequence[Any]) -> dict[str, Any]:
         sealed = marks.sealed if marks else None
         forms.append({"page": index + 1, "code": found.code.text, "signed": signed, "sealed": sealed})
     return {"forms": forms, "stamped": None if forms else stamped}
+
+
+def _unfit(rule: str, facts: Mapping[str, Fact]) -> dict[str, Any]:
+    """The answer about a file that cannot be examined."""
+    return {"pages": 0, "findings": [_found(rule, facts)], "forms": [], "stamped": None}
 
 
 def _page(number: int, sheet: Any) -> list[Found]:

@@ -36,12 +36,15 @@ def drawn(form: Form, font: Path | None, sandbox: Sandbox) -> bytes:
     return bytes(answer.payload)
 
 
-def put(folder: Path, name: str, content: bytes) -> dict[str, str]:
-    """Write a form under its name, unless it lies there; gives what `take_away` needs."""
-    digest = hashlib.sha256(content).hexdigest()
-    if not _is(folder / name, digest):
-        disk.write(folder / name, content, MODE)
-    return {"name": name, "sha256": digest}
+def named(name: str, content: bytes) -> dict[str, str]:
+    """What `take_away` needs to know of a form."""
+    return {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def put(folder: Path, form: Mapping[str, str], content: bytes) -> None:
+    """Write a form under its name, unless it lies there."""
+    if not _is(folder / form["name"], form["sha256"]):
+        disk.write(folder / form["name"], content, MODE)
 
 
 def take_away(folder: Path, form: Mapping[str, str] | None) -> None:

@@ -82,17 +82,11 @@ def marked_name(folder: Path, name: str) -> str:
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
-def clear(rejected: Path) -> None:
-    """Destroy what killed runs left half done. Only while no batch is being given back."""
-    for folder in [path for path in rejected.iterdir() if path.name.startswith(".") and path.name.endswith(disk.PART)]:
-        if folder.is_dir() and not folder.is_symlink():
-            disk.destroy_tree(folder)
-
-
 def expire(rejected: Path, after: float, passes: int) -> int:
     """Destroy rejected folders older than `after` seconds. Gives how many."""
-    folders = sorted(path for path in rejected.iterdir() if path.is_dir() and not path.is_symlink())
-    old = [folder for folder in folders if time.time() - folder.lstat().st_mtime > after]
-    for folder in old:
-        disk.destroy_tree(folder, passes)
-    return len(old)
+    expired = 0
+    for folder in sorted(path for path in rejected.iterdir() if path.is_dir() and not path.is_symlink()):
+        if not folder.name.startswith(".") and time.time() - folder.lstat().st_mtime > after:
+            disk.destroy_tree(folder, passes)
+            expired += 1
+    return expired

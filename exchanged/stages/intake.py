@@ -174,20 +174,21 @@ class Intake:
         for _, path in scan_first:
             sources.append(self._copy(path, part / str(position), position, token))
             position += 1
-        sources += self._keep_older(old, part, sources, token)
+        sources += self._keep_older(old, part, sources)
         disk.sync_folder(part)
-        name = self._name(group, sources)
-        part.rename(self._spool / name)
         disk.sync_folder(self._spool)
+        disk.sync_folder(group.lane)  # the names are gone from the lane for good before the ledger says so
+        name = self._name(group, sources)
         pairing = self.pairing(group.data_type, group.stem)
         self._ledger.claim(name, group.stem, group.data_type, pairing, sources, replaces=old)
+        part.rename(self._spool / name)  # after a crash `recover` does it
         log.emit("intake.claimed", batch=name, files=len(sources), bytes=sum(source.bytes for source in sources))
         self._finish(group.lane / CLAIMS / token)
         if group.folder is not None and sources[0].position == 0:
             _remove_empty(group.lane / group.folder)
         return self._ledger.batch(name)
 
-    def _keep_older(self, old: Record | None, part: Path, new: list[Source], token: str) -> list[Source]:
+    def _keep_older(self, old: Record | None, part: Path, new: list[Source]) -> list[Source]:
         """Spreadsheets of a replaced batch that the new files do not replace by name come along."""
         if old is None:
             return []
@@ -196,7 +197,7 @@ class Intake:
         for source in self._ledger.sources(old):
             if not any(takes_place(name, source.name) for name in names):
                 path = self._spool / old.id / str(source.position)
-                kept.append(self._copy(path, part / str(position), position, token, source.name))
+                kept.append(self._copy(path, part / str(position), position, source.claim, source.name))
                 position += 1
         return kept
 
@@ -218,6 +219,7 @@ class Intake:
         temp = self._spool / batch.id / f".{token}{disk.PART}"
         source = self._copy(scan, temp, 0, token)
         disk.commit(temp, self._spool / batch.id / "0")
+        disk.sync_folder(group.lane)
         self._ledger.attach(batch, source)
         log.emit("batch.scan_attached", batch=batch.id, bytes=source.bytes, sha256=source.sha256)
         self._finish(group.lane / CLAIMS / token)
@@ -238,17 +240,23 @@ class Intake:
         """The spool has the files: destroy them in the drop folder, unless one was changed since and is new again."""
         left = sorted(path for path in claim.rglob("*") if path.is_file())
         ours = [path for path in left if path.name.endswith(disk.GONE) or self._same(claim.name, path)]
-        if ours or not self._ledger.knows_destroyed(claim.name):
-            disk.sync_folder(claim.parent.parent)  # their names are gone from the lane for good before their content is
-            destroyed = disk.destroy_all(ours, self._settings.deletion.overwrite)
-            ends = [{"file": "original", **end.to_dict()} for end in destroyed]
-            batch = self._ledger.destroyed(claim.name, ends)
-            log.emit("intake.destroyed", batch=batch, files=len(ends), bytes=sum(end["bytes"] for end in ends))
+        ends = disk.destroy_named(ours, self._settings.deletion.overwrite)
+        if not self._ledger.knows_destroyed(claim.name):
+            self._record(claim, ends, returned=len(left) - len(ours))
         self._put_back(claim)
 
+    def _record(self, claim: Path, ends: list[disk.Destroyed], returned: int) -> None:
+        """Say of each file that came through a claim how it ended; what an interrupted run destroyed is absent."""
+        kind = disk.filesystem(claim)[0]
+        ends = [*ends, *[disk.Destroyed("returned", kind, 0, ())] * returned]
+        absent = len(self._ledger.claimed_digests(claim.name)) - len(ends)
+        ends += [disk.Destroyed("absent", kind, 0, ())] * absent
+        named = [{"file": "original", "claim": claim.name, **end.to_dict()} for end in ends]
+        batch = self._ledger.destroyed(claim.name, named)
+        log.emit("intake.destroyed", batch=batch, files=len(ends), bytes=sum(end.bytes for end in ends))
+
     def _same(self, token: str, path: Path) -> bool:
-        digest = disk.sha256(path)
-        return any(source == digest for source in self._ledger.claimed_digests(token))
+        return disk.sha256(path) in self._ledger.claimed_digests(token)
 
     def _put_back(self, claim: Path) -> None:
         """Give what is left in a claim folder its place in the lane again, then remove the folder."""
@@ -268,19 +276,30 @@ class Intake:
             disk.sync_folder(lane)
 
     def recover(self) -> None:
-        """Finish or undo the claims that an earlier run left half done, and clear its temporary files."""
+        """At start: finish or undo the claims that an earlier run left half done, and clear its temporary files."""
+        self.mend()
+        known = {batch.id for batch in self._ledger.batches(open_only=True)}
+        for path in self._spool.iterdir():
+            if path.name not in known:
+                disk.destroy_tree(path, self._settings.deletion.overwrite)
+            else:
+                disk.sweep(path, self._settings.deletion.overwrite)
+
+    def mend(self) -> None:
+        """Finish or undo claims that were left half done; may run while batches are at work."""
+        for part in self._spool.glob(f".*{disk.PART}"):
+            batch = self._ledger.batch_of(part.name[1 : -len(disk.PART)])
+            if batch is None:
+                disk.destroy_tree(part, self._settings.deletion.overwrite)
+            else:
+                part.rename(self._spool / batch)
         for lane, _ in self._drop.lanes():
             for claim in sorted(path for path in (lane / CLAIMS).glob("*") if path.is_dir()):
-                if self._ledger.knows_claim(claim.name):
+                if self._ledger.batch_of(claim.name) is not None:
                     self._finish(claim)
                 else:
                     self._put_back(claim)
-        known = {batch.id for batch in self._ledger.batches(open_only=True)}
-        for path in self._spool.iterdir():
-            if path.is_dir() and path.name not in known:
-                disk.destroy_tree(path, self._settings.deletion.overwrite)
-            elif path.is_dir():
-                disk.sweep(path)
+            _remove_empty(lane / CLAIMS)
 
 
 def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ Ends    OSError when a file cannot be destroyed: the batch stays in its state an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ from exchanged import disk
 NAMES = {"0": "scan"}
 
 
-def shred(spool: Path, package: Path | None, passes: int) -> list[dict[str, Any]]:
-    """Destroy a batch's files. Gives the deletion record: one entry a file, by role, never by the clerk's name."""
-    record = [{"file": _role(name), **end.to_dict()} for name, end in disk.destroy_folder(spool, passes).items()]
+def shred(spool: Path, names: Iterable[str], package: Path | None, passes: int) -> list[dict[str, Any]]:
+    """Destroy a batch's files, those named and what else lies in its folder.
+
+    Gives the deletion record: one entry a file, by role, never by the clerk's name.
+    """
+    ends = disk.destroy_folder(spool, passes, names)
+    record = [{"file": _role(name), **end.to_dict()} for name, end in ends.items()]
     if package is not None:
         record.append({"file": "package", **disk.destroy(package, passes).to_dict()})
     return record

@@ -20,6 +20,7 @@ import pytest
 from exchanged.transports import Endpoint
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/sbin")
+TALKING = Path("/usr/lib/openssh/sftp-server")  # the same server as a program of its own, which can say what it did
 
 CONFIG = """
 {extra}
@@ -38,7 +39,7 @@ UseDNS no
 LogLevel VERBOSE
 MaxStartups 100
 MaxSessions 50
-Subsystem sftp internal-sftp {options}
+Subsystem sftp {subsystem} {options}
 """
 
 
@@ -68,6 +69,7 @@ class Sshd:
     kind: str = "ed25519"
     options: str = ""
     extra: str = ""
+    subsystem: str = "internal-sftp"
     port: int = 0
     host_key: str = ""
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -91,6 +93,7 @@ class Sshd:
             port=self.port,
             folder=self.folder,
             kind=self.kind,
+            subsystem=self.subsystem,
             options=self.options,
             extra=self.extra,
         )
@@ -109,6 +112,25 @@ class Sshd:
                 break
             time.sleep(0.02)
         raise RuntimeError((self.folder / "log").read_text())
+
+    @classmethod
+    def talking(cls, folder: Path) -> Sshd:
+        """A server that writes down every file operation it was asked for, in `operations`."""
+        if not TALKING.exists():
+            return cls(folder)
+        return cls(folder, subsystem=f"{TALKING} -e -l INFO 2>>{folder / 'operations'}")
+
+    def operations(self) -> list[str] | None:
+        """What the server was asked for, a line each; None where it does not tell."""
+        if self.subsystem == "internal-sftp":
+            return None
+        path = self.folder / "operations"
+        return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+    def forget(self) -> None:
+        """Begin the list of operations anew."""
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(self.folder / "operations", 0)
 
     def sessions(self) -> list[int]:
         """Process ids of the connections being served."""

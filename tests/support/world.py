@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.support.gpghome import Home
 from tests.support.sshd import SSHD, Sshd
 
 FOLDERS = ("drop", "forms", "rejected", "receipts", "state", "inbox", "credentials")
+CHANGING = FOLDERS[:6]
 
 
 @dataclass
@@ -47,6 +48,7 @@ class World:
         signer, recipient = self.unit.make("Unit"), self.national.make("National")
         self.unit.give(signer, self.national)
         self.national.give(recipient, self.unit)
+        self.unit.kill()  # the agent that made the key: one that is found later is the program's
         shutil.copy(self.server.identity, self.root / "credentials" / "sftp-key")
         (self.root / "credentials" / "sftp-key").chmod(0o600)
         self.config = {
@@ -106,7 +108,7 @@ class World:
         """Drop a good scan."""
         return self.put(f"{stem}.pdf", scans.scan())
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command of the program."""
         return subprocess.run(
             [*self.under, sys.executable, "-m", "exchanged", "--config", str(self.file), *arguments],
@@ -114,6 +116,7 @@ class World:
             text=True,
             timeout=120,
             check=False,
+            env={**os.environ, **(env or {})},
         )
 
     def once(self) -> dict[str, Any]:
@@ -153,12 +156,20 @@ class World:
     # --- what lies where ------------------------------------------------------------------------------------------
 
     def delivered(self) -> dict[str, dict[str, bytes]]:
-        """Every package on the server, opened with plain gpg and tar: its files by name."""
-        opened = {}
-        for package in sorted(self.inbox.glob("*.pgp")):
-            with tarfile.open(fileobj=BytesIO(self.national.plain(package)), mode="r:gz") as inside:
-                opened[package.stem] = {one.name: (inside.extractfile(one) or BytesIO()).read() for one in inside}
-        return opened
+        """Every package on the server, its files by name."""
+        return {package.stem: self.opened(package) for package in sorted(self.inbox.glob("*.pgp"))}
+
+    def opened(self, package: Path) -> dict[str, bytes]:
+        """One package, opened with plain gpg and tar: its files by name."""
+        with tarfile.open(fileobj=BytesIO(self.national.plain(package)), mode="r:gz") as inside:
+            return {one.name: (inside.extractfile(one) or BytesIO()).read() for one in inside}
+
+    def signers(self, package: Path) -> list[str]:
+        """Primary fingerprints of the good signatures on a package, as the national centre's gpg sees them."""
+        said = self.national.gpg("--status-fd", "1", "--output", os.devnull, "--yes", "--decrypt", str(package))
+        lines = [line.split() for line in said.decode(errors="replace").splitlines()]
+        assert sum(line[1:2] == ["GOODSIG"] for line in lines) == sum(line[1:2] == ["NEWSIG"] for line in lines)
+        return [line[-1] for line in lines if line[1:2] == ["VALIDSIG"]]
 
     def left(self, *folders: str) -> list[str]:
         """Files below these folders, by name relative to the root."""
@@ -166,6 +177,21 @@ class World:
         for folder in folders:
             found += [str(path.relative_to(self.root)) for path in (self.root / folder).rglob("*") if path.is_file()]
         return sorted(found)
+
+    def keep(self, folder: Path) -> None:
+        """Copy all that batches change, to come back to it with `restore`."""
+        for name in CHANGING:
+            shutil.copytree(self.root / name, folder / name, symlinks=True)
+
+    def restore(self, folder: Path) -> None:
+        """Make everything as it was when it was kept."""
+        for name in CHANGING:
+            shutil.rmtree(self.root / name)
+            shutil.copytree(folder / name, self.root / name, symlinks=True)
+        for path in (*self.unit.path.glob(".#lk*"), *self.unit.path.glob("*.lock")):
+            path.unlink()
+        self.server.forget()
+        self.unit.kill()
 
     def close(self) -> None:
         for process in self.daemons:
@@ -182,6 +208,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A whole installation, its server running."""
     if SSHD is None:
         pytest.skip("no sshd on this machine")
-    made = World(tmp_path / "w", Home(), Home(), Sshd(tmp_path / "sshd").start())
+    made = World(tmp_path / "w", Home(), Home(), Sshd.talking(tmp_path / "sshd").start())
     yield made
     made.close()
