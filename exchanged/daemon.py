@@ -80,9 +80,9 @@ class Watch:
                 if event.event_type not in ("opened", "closed_no_write"):
                     wake.set()
 
-        observer = Observer()
-        observer.schedule(Handler(), str(self._folder), recursive=True)
         try:
+            observer = Observer()
+            observer.schedule(Handler(), str(self._folder), recursive=True)
             observer.start()
         except OSError:
             return  # no inotify to be had: the rescan does it alone

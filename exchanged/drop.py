@@ -30,6 +30,7 @@ BOARD = "状态.txt"  # what waits for what, written there for the clerk
 IGNORED_NAMES = {"thumbs.db", "desktop.ini", BOARD}
 IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
 ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
+OLD = 86400.0  # seconds after which a file that is passed over is worth a word
 HEAD = 1024  # bytes in which a PDF's mark must stand
 
 Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change while a file settles
@@ -172,7 +173,7 @@ class Drop:
         except PermissionError:
             found = None
         if found is None or (found and not os.access(folder, os.W_OK | os.X_OK)):
-            self._refuse(folder, "unreadable")
+            self.refuse(folder, "unreadable")
             self._stuck += 1
             return []
         return found
@@ -184,7 +185,7 @@ class Drop:
         except OSError:
             return Not.YET
         if not stat.S_ISREG(state.st_mode):
-            self._refuse(path, "link" if stat.S_ISLNK(state.st_mode) else "special")
+            self.refuse(path, "link" if stat.S_ISLNK(state.st_mode) else "special")
             return Not.EVER
         mark = (state.st_size, state.st_mtime_ns, state.st_ino)
         seen, since = self._seen.get(path, (None, 0.0))
@@ -196,7 +197,7 @@ class Drop:
         if moment - since < settle:
             return Not.YET
         if state.st_nlink > 1:
-            self._refuse(path, "hard_link")
+            self.refuse(path, "hard_link")
             return Not.EVER
         return self._opened(path, mark)
 
@@ -204,7 +205,7 @@ class Drop:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except PermissionError:
-            self._refuse(path, "unreadable")
+            self.refuse(path, "unreadable")
             return Not.OURS
         except OSError:
             return Not.YET
@@ -218,8 +219,8 @@ class Drop:
         office = head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
         return Item(path, mark, is_pdf or (path.suffix.casefold() == ".pdf" and not office), is_pdf)
 
-    def _refuse(self, path: Path, kind: str) -> None:
-        """What is not opened: links, pipes, devices, hard links, what may not be read. Said once for each."""
+    def refuse(self, path: Path, kind: str) -> None:
+        """What is not taken: links, pipes, devices, hard links, what is unreadable or too large. Said once for each."""
         name = hashlib.sha256(os.fsencode(path)).hexdigest()
         if (name, kind) not in self._told:
             self._told.add((name, kind))
@@ -260,18 +261,23 @@ def _sorted(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def survey(settings: Settings) -> dict[str, int]:
-    """How many files lie in the drop folder: files and scans to be taken, and such as never will be, by reason."""
+    """How many files lie in the drop folder: files and scans to be taken, and such as never will be, by reason.
+
+    ignored: names that are passed over, not written to for a day; an upload may have been broken off.
+    """
     drop, types = settings.folders.drop, settings.intake.data_types
-    counts = {"files": 0, "scans": 0, "refused": 0, "unreadable": 0, "deeper": 0}
+    counts = {"files": 0, "scans": 0, "refused": 0, "unreadable": 0, "deeper": 0, "ignored": 0}
     for root, folders, names in os.walk(drop):
-        folders[:] = [name for name in folders if not ignored(name, True)]
+        names += [name for name in folders if Path(root, name).is_symlink()]
+        folders[:] = [name for name in folders if not ignored(name, True) and name not in names]
         counts["unreadable"] += sum(not os.access(Path(root, name), os.R_OK | os.X_OK) for name in folders)
         depth = len(Path(root).relative_to(drop).parts)
         depth -= depth > 0 and Path(root).relative_to(drop).parts[0] in types
         for name in names:
-            if ignored(name):
-                continue
             state = Path(root, name).lstat()
+            if ignored(name):
+                counts["ignored"] += name != BOARD and time.time() - state.st_mtime > OLD
+                continue
             if not os.access(root, os.W_OK) or (
                 stat.S_ISREG(state.st_mode) and not os.access(Path(root, name), os.R_OK)
             ):

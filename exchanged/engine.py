@@ -12,7 +12,6 @@ only wait for children, gpg and the network: hostile input is opened elsewhere.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import signal
@@ -20,14 +19,15 @@ import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, evidence, log
+from exchanged import disk, evidence, log, reserve
 from exchanged.board import Board
 from exchanged.drop import Group
 from exchanged.errors import NotYet
-from exchanged.flow import Flow, whose
+from exchanged.flow import Flow, disk_code, whose
 from exchanged.ledger import Ledger, Record
 from exchanged.sandbox import Sandbox
 from exchanged.secrets import Secrets
@@ -50,11 +50,8 @@ def lock(state: Path) -> Iterator[None]:
 
     The lock belongs to the open file, so the kernel lets go of it however the process ends.
     """
-    try:
+    with _state_trouble():
         fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        code = {errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EROFS: "read_only"}.get(error.errno or 0, "failed")
-        raise NotYet(f"disk.{code}", folder="state", errno=error.errno or 0) from None
     try:
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file())
@@ -105,13 +102,30 @@ def _owner(path: Path) -> str:
         return str(path.stat().st_uid)
 
 
+@contextlib.contextmanager
+def _state_trouble() -> Iterator[None]:
+    """What the system says of the state folder is a trouble with words of its own."""
+    try:
+        yield
+    except OSError as error:
+        raise NotYet(disk_code(error), folder="state", errno=error.errno or 0) from None
+
+
 def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
     """The unit's ledger and its key. Raises NotYet when the state folder is not there."""
     state = own_state(settings)
     if (state / "ledger.db").exists() and not (state / "ledger.key").exists():
         raise NotYet("ledger.key_missing", again=False)
-    secrets = Secrets.load(state / "ledger.key")
-    return Ledger(state / "ledger.db", secrets), secrets
+    with _state_trouble():
+        secrets = Secrets.load(state / "ledger.key")
+        try:
+            ledger = Ledger(state / "ledger.db", secrets)
+        except NotYet as problem:
+            if problem.code != "ledger.unavailable" or not reserve.release(state):
+                raise
+            ledger = Ledger(state / "ledger.db", secrets)
+    ledger.relief = partial(reserve.release, state)
+    return ledger, secrets
 
 
 class Engine:
@@ -130,6 +144,7 @@ class Engine:
         self._failing = self.ledger.remembered("trouble")
         self._draining = False
         self._fetched = False
+        self._undone = False  # a claim that went wrong is still to be put right
         self.touched: dict[str, None] = {}
         self.unsettled = 0
         self.stuck = 0
@@ -149,7 +164,10 @@ class Engine:
         evidence.check(self.ledger, self.settings.folders.state)
         if self.open_count():  # an earlier run may have been killed: its agent is ours to end, its locks to clear
             self._steps.sealing.recover()
+        with contextlib.suppress(NotYet):
+            self.ledger.trusts_clock()  # before anything is recorded by it
         self._flow.recover()
+        reserve.keep(self.settings.folders.state)
         self._recover_intake()
         folders = self.settings.folders
         own = [folders.state / name for name in (".", "outbox", "evidence")]
@@ -158,8 +176,16 @@ class Engine:
                 disk.sweep(folder, self.settings.deletion.overwrite)
 
     def _recover_intake(self) -> None:
+        self._undone = True
         with self._drop_trouble():
             self._intake.recover()
+            self._undone = False
+
+    def _mend(self) -> None:
+        self._undone = True
+        with self._drop_trouble():
+            self._intake.mend()
+            self._undone = False
 
     def open_count(self) -> int:
         """How many batches are on their way."""
@@ -185,6 +211,8 @@ class Engine:
     def _take(self) -> bool:
         """Claim what has settled, for a while: a heap of files is taken in several rounds."""
         claimed, ends = False, time.monotonic() + ROUND
+        if self._undone:
+            self._mend()
         with self._drop_trouble():
             found = self._intake.look()
             self.unsettled, self.stuck = found.unsettled, found.stuck
@@ -204,9 +232,11 @@ class Engine:
                     break
             else:
                 self.orphans = [group for group in orphans if all(item.is_scan for item in group.items)]
-            if self._failing is not None:
-                self._failing = None
+                self.stuck += len(orphans) - len(self.orphans)
+            if self._failing is not None and not self._flow.stalled:
                 self.ledger.remember("trouble", None)
+                self._failing = None
+                reserve.keep(self.settings.folders.state)
         return claimed
 
     def _claim(self, group: Group) -> Record | None:
@@ -214,12 +244,12 @@ class Engine:
         try:
             return self._intake.claim(group)
         except NotYet as problem:
-            self._intake.mend()
+            self._mend()
             if problem.code != "batch.moved_meanwhile":
                 raise
             return None
         except OSError:
-            self._intake.mend()
+            self._mend()
             raise
 
     @contextlib.contextmanager
@@ -228,9 +258,8 @@ class Engine:
         try:
             yield
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             missing = isinstance(error, FileNotFoundError)
-            code = "disk.full" if full else "folder.missing" if missing else "disk.failed"
+            code = "folder.missing" if missing else disk_code(error)
             self.say(code, folder="drop" if missing else whose(self.settings, error), errno=error.errno or 0)
 
     def say(self, code: str, **facts: Any) -> None:
@@ -238,12 +267,17 @@ class Engine:
         if self._failing != code:
             if code in log.EVENTS:
                 log.emit(code, **facts)
-            with contextlib.suppress(NotYet):
-                self.ledger.remember("trouble", code)
+            for _ in range(2):  # the first failure gives up the reserve
+                with contextlib.suppress(NotYet):
+                    self.ledger.remember("trouble", code)
+                    break
         self._failing = code
 
     def _start(self) -> bool:
         """Hand due batches that are not at work to their lane, as many as the lane has hands."""
+        if self._flow.stalled:
+            self.say("ledger.unavailable", reason="ledger.unavailable")
+            return False
         started = False
         for lane, pool in self._pools.items():
             at_work = {name for own, name in self._running.values() if own is lane}
@@ -275,6 +309,8 @@ class Engine:
         if time.monotonic() - self._swept < SWEEP and self._swept:
             return
         self._swept = time.monotonic()
+        if not self.ledger.trusts_clock():
+            return  # what is old cannot be told
         deletion = self.settings.deletion
         with contextlib.suppress(OSError):
             expired = giveback.expire(self.settings.folders.rejected, deletion.rejected_after, deletion.overwrite)

@@ -36,14 +36,20 @@ LOOKED = (  # said only after a look at the server that found no package of ours
 )
 UNSURE = ("delivery.outcome_unknown", "delivery.gone")  # whether the server has the package is not known
 FAILURES = 3  # of a step by a fault of ours, in one state
+PAUSE = 5.0  # seconds without a new step after the ledger could not be written
 DEATHS = 10  # of the process during a step: hostile input dies in children, so this is mostly power, memory or a kill
 
 _DISK = {
     errno.ENOSPC: "disk.full",
     errno.EDQUOT: "disk.full",
     errno.EROFS: "disk.read_only",
-    errno.EMFILE: "disk.failed",
-    errno.ENFILE: "disk.failed",
+    errno.EFBIG: "disk.full",  # a limit for this process
+    errno.EACCES: "folder.denied",
+    errno.EPERM: "folder.denied",
+    errno.EMFILE: "system.exhausted",
+    errno.ENFILE: "system.exhausted",
+    errno.ENOMEM: "system.exhausted",
+    errno.EAGAIN: "system.exhausted",
 }
 
 
@@ -59,6 +65,12 @@ class Flow:
     def __init__(self, ledger: Ledger, steps: Steps) -> None:
         self._ledger = ledger
         self._steps = steps
+        self._stalled = 0.0
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the ledger could not be written a moment ago: what is done now could not be recorded."""
+        return time.monotonic() < self._stalled
 
     def recover(self) -> None:
         """At start: a step that was at work when the process ended counts against its batch."""
@@ -89,7 +101,7 @@ class Flow:
                         left = None
         except NotYet as problem:
             if problem.code != "batch.moved_meanwhile":
-                log.emit("ledger.unavailable", batch=batch.id, reason=problem.code)
+                self._stalled = time.monotonic() + PAUSE
 
     def _attempt(self, batch: Record, go_on: Callable[[], bool]) -> None:
         try:
@@ -141,8 +153,9 @@ class Flow:
             self._defer(batch, self._disk_trouble(error))
 
     def _disk_trouble(self, error: OSError) -> NotYet:
-        code = _DISK.get(error.errno or 0, "disk.failed")
-        return NotYet(code, errno=error.errno or 0, folder=whose(self._steps.settings, error), place=log.place(error))
+        return NotYet(
+            disk_code(error), errno=error.errno or 0, folder=whose(self._steps.settings, error), place=log.place(error)
+        )
 
     def _clear(self, batch: Record) -> None:
         """A finished batch: destroy what is left of it, write its evidence and the clerk's slip."""
@@ -236,6 +249,8 @@ class Flow:
         self._ledger.remember("pin", None)  # the operator has seen to it: passphrase and login may be tried again
         if (login := self._login())["attempts"]:
             self._ledger.remember(LOGIN, json.dumps(login | {"until": 0.0}))
+        if batch.reason == "sealing.clock_wrong":
+            self._ledger.believe_clock()  # and so may the clock
         self._ledger.wake(batch, "batch.retried")
         log.emit("batch.retried", batch=batch.id)
         return True
@@ -291,6 +306,11 @@ def _goes_on(step: Step, go_on: Callable[[], bool]) -> bool:
     if after is None:
         return False
     return step.done is State.DELIVERED or (after.lane is step.lane and go_on())
+
+
+def disk_code(error: OSError) -> str:
+    """The reason that an error of the operating system is."""
+    return _DISK.get(error.errno or 0, "disk.failed")
 
 
 def whose(settings: Settings, error: OSError) -> str:

@@ -59,6 +59,7 @@ class Steps:
 
     def check(self, batch: Record) -> Examined:
         """Check the spreadsheets; what the ledger knows of their records is still to be asked. Raises Refused."""
+        self._ledger.expect_clock()
         sources = self._ledger.sources(batch)
         sheets = sorted_sheets(sources)
         extra = self._scans_among(batch, sheets)
@@ -109,6 +110,7 @@ class Steps:
 
     def confirm(self, batch: Record) -> dict[str, Any]:
         """Look at the scan, once it has come. Raises NotYet while the batch waits for it, Refused if it never came."""
+        self._ledger.expect_clock()
         scan = next((one for one in self._ledger.sources(batch) if not one.position), None)
         if scan is None:
             raise self.confirmation.wait(batch)
@@ -121,6 +123,7 @@ class Steps:
         from exchanged.sealing import package
         from exchanged.stages import seal
 
+        self._ledger.expect_clock()
         if batch.facts["holds"] and "released" not in batch.facts:
             raise Held("finding.hold", findings=batch.facts["holds"])
         corrects = comparison.corrected(self._ledger, batch) if batch.data_type == CORRECTION else None

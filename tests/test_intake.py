@@ -278,7 +278,7 @@ print(json.dumps([[group.stem for group in found.ready], found.stuck, survey(set
         done = subprocess.run([sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=False)
     ready, stuck, lying = json.loads(done.stdout or "null") or done.stderr
     assert (ready, stuck) == (["a"], 4)
-    assert lying == {"files": 1, "scans": 0, "refused": 0, "unreadable": 4, "deeper": 0}
+    assert lying == {"files": 1, "scans": 0, "refused": 0, "unreadable": 4, "deeper": 0, "ignored": 0}
 
 
 def test_no_original_is_lost_to_a_report_whatever_its_name(world: World) -> None:

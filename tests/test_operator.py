@@ -146,7 +146,14 @@ def test_a_withdrawal_needs_a_reason_and_shows_it(world: World) -> None:
 def test_status_says_what_lies_in_the_drop_folder(world: World) -> None:
     world.scan("一月")
     world.once()
-    assert world.ask("status")["drop"] == {"files": 0, "scans": 1, "refused": 0, "unreadable": 0, "deeper": 0}
+    assert world.ask("status")["drop"] == {
+        "files": 0,
+        "scans": 1,
+        "refused": 0,
+        "unreadable": 0,
+        "deeper": 0,
+        "ignored": 0,
+    }
     assert "wait for a spreadsheet" in world.run("status").stdout
 
 

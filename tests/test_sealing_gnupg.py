@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -290,3 +291,24 @@ def test_sealing_leaves_no_thread_and_no_descriptor(keyring: Keyring, tmp_path: 
     with pytest.raises(AssertionError):
         gnupg.seal(never, tmp_path / "jx-2.pgp")
     assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == before
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_gpg_that_cannot_be_given_its_pipes_leaves_none_open(
+    keyring: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    """Row 17 of the fault matrix: each try would otherwise leave the next one with less."""
+    gnupg = Gnupg(keyring.unit.path, keyring.signer, (keyring.recipient,), lambda: "x")
+    gnupg.check()
+    before, real, calls = list(Path("/proc/self/fd").iterdir()), os.pipe, iter(range(1, 9))
+
+    def pipe() -> tuple[int, int]:
+        if next(calls) == nth:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real()
+
+    monkeypatch.setattr(os, "pipe", pipe)
+    with pytest.raises(OSError, match="Too many open files"):
+        gnupg.seal(feed(), tmp_path / "jx-1.pgp")
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
+    assert list(tmp_path.iterdir()) == []

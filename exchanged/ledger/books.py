@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from exchanged.errors import IntegrityFailure, NotYet
-from exchanged.ledger.store import Store, now, to_json
+from exchanged.ledger.clock import Clock
+from exchanged.ledger.store import now, to_json
 from exchanged.secrets import Secrets
 from exchanged.states import TERMINAL, UNDONE, State, may_move
+
+FAR = 86400.0  # seconds: longer than any try is put off; a later one was planned by a clock that ran ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def _digest(hidden: bytes) -> str:
     return hashlib.sha256(hidden).hexdigest()
 
 
-class Books(Store):
+class Books(Clock):
     """Batches and the clerks' files."""
 
     def __init__(self, path: Path, secrets: Secrets) -> None:
@@ -318,11 +321,12 @@ class Books(Store):
         marks = ", ".join("?" * len(states))
         query = (
             "SELECT * FROM batch WHERE ordinal IN (SELECT ordinal FROM batch"  # noqa: S608
-            f" WHERE cleared = 0 AND state IN ({marks}) AND next_attempt <= ? ORDER BY ordinal LIMIT ?)"
-            " ORDER BY ordinal"
+            f" WHERE cleared = 0 AND state IN ({marks}) AND (next_attempt <= ? OR next_attempt > ?"
+            " AND reason NOT LIKE '%.waiting') ORDER BY ordinal LIMIT ?) ORDER BY ordinal"
         )
         with self.reading():
-            return [self._record(row) for row in self._db.execute(query, (*states, moment, most)).fetchall()]
+            rows = self._db.execute(query, (*states, moment, moment + FAR, most)).fetchall()
+            return [self._record(row) for row in rows]
 
     def batch(self, batch: str) -> Record | None:
         with self.reading():

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,6 +27,7 @@ GENESIS = "0" * 64
 PASSING = tuple(
     f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "NOMEM", "PROTOCOL")
 )
+FULL = ("SQLITE_FULL", "SQLITE_IOERR")
 UNSURE = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 BUSY = 30.0  # seconds to wait for another writer
 
@@ -67,6 +68,7 @@ class Store:
         self._path = path
         self._changing, self._looking = threading.Lock(), threading.RLock()
         self._owner: int | None = None  # the thread that is changing it
+        self.relief: Callable[[], object] = lambda: None  # makes room for the next change where there is none
         try:
             self._writer = _connect(path)
             self._writer.execute("PRAGMA journal_mode=WAL")
@@ -162,6 +164,8 @@ class Store:
             except sqlite3.DatabaseError as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._writer.execute("ROLLBACK")
+                if (getattr(error, "sqlite_errorname", None) or "").startswith(FULL):
+                    self.relief()
                 raise trouble(error) from None
             finally:
                 self._owner = None

@@ -141,8 +141,13 @@ class Gnupg:
 
     def _encrypt(self, write: Callable[[int], None], temp: Path, name: str, signer: Standing) -> Outcome:
         argv = [*self._argv(f"{name}.tar.gz", signer), *_SEALING]
-        output = _create(temp)
         reading, writing = os.pipe()
+        try:
+            output = _create(temp)
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
         with contextlib.suppress(OSError):  # there is a limit for each user
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE)
         fed = threading.Event()
@@ -174,8 +179,13 @@ class Gnupg:
         return argv
 
     def _decrypt(self, package: Path, sink: BinaryIO, trusted: Collection[str], limit: int) -> Signature:
-        source = os.open(package, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         reading, writing = os.pipe()
+        try:
+            source = os.open(package, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
         copied = 0
 
         def act() -> None:

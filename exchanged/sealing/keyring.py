@@ -70,6 +70,8 @@ class Keyring:
             process.kill_agents(self._home)
             raise NotYet("sealing.timeout") from None
         except OSError as error:
+            if error.errno in process.EXHAUSTED:
+                raise
             raise NotYet("sealing.gpg_missing", errno=error.errno or 0) from None
 
 

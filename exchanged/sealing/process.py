@@ -27,7 +27,9 @@ from exchanged.sealing.status import Outcome, parse
 
 _STATUS_LIMIT = 1 << 18
 _SLICE = 200  # ms between two looks at the progress
+_KILL = 5  # s in which an agent ends that is asked to
 _GRACE = 0.3  # s in which a gpg that closed its pipe is given the time to be gone
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})  # not gpg's doing
 _QUIET: Mapping[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 _OURS = (
     "CREDENTIALS_DIRECTORY",
@@ -60,6 +62,8 @@ def start(argv: Sequence[str], stdin: int, stdout: int, pass_fds: Sequence[int])
             process_group=0,
         )
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         raise NotYet("sealing.gpg_missing", errno=error.errno or 0) from None
 
 
@@ -144,16 +148,20 @@ def run(
     `stdin` and `stdout` are closed here once gpg has them. `secret` is given through a pipe. `progress` returns
     something that changes as gpg gets on; when it stays the same for `timeout` seconds gpg is killed.
     """
-    status_out, status_in = os.pipe()
-    secrets = _secret_pipe(secret)
-    options = ["--status-fd", str(status_in), *(("--passphrase-fd", str(secrets[0])) if secrets else ())]
+    theirs = [stdin, stdout]
     try:
-        process = start([argv[0], *options, *argv[1:]], stdin, stdout, (status_in, *secrets))
-    except BaseException:
-        os.close(status_out)
-        raise
+        status_out, status_in = os.pipe()
+        theirs.append(status_in)
+        try:
+            secrets = _secret_pipe(secret)
+            theirs += secrets
+            options = ["--status-fd", str(status_in), *(("--passphrase-fd", str(secrets[0])) if secrets else ())]
+            process = start([argv[0], *options, *argv[1:]], stdin, stdout, (status_in, *secrets))
+        except BaseException:
+            os.close(status_out)
+            raise
     finally:
-        for fd in (status_in, *secrets, stdin, stdout):
+        for fd in theirs:
             os.close(fd)
     watcher = Watcher(process, status_out, progress, timeout)
     try:
@@ -237,12 +245,25 @@ def _is_gpg(pid: int) -> bool:
 
 
 def kill_agents(home: Path) -> None:
-    """End the agent and the token daemon of a key folder; the next gpg starts them anew."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    """End the agent and the token daemon of a key folder, also when they hang; the next gpg starts them anew."""
+    try:
         subprocess.run(
             ["gpgconf", "--homedir", str(home), "--kill", "all"],
             **_QUIET,
             env=environment(),
-            timeout=20,
+            timeout=_KILL,
             check=False,
         )
+    except subprocess.TimeoutExpired:
+        _kill_hung(home)
+    except OSError:
+        pass
+
+
+def _kill_hung(home: Path) -> None:
+    """End an agent that answers nobody. It is known by the key folder that it was started for."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # gone, or not ours
+            argv = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else [b""]
+            if Path(os.fsdecode(argv[0])).name == "gpg-agent" and os.fsencode(home) in argv:
+                os.kill(int(entry.name), signal.SIGKILL)

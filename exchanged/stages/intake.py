@@ -22,6 +22,7 @@ from pathlib import Path
 
 from exchanged import disk, log
 from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, fold, mark_of, takes_place
+from exchanged.errors import NotYet
 from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
 from exchanged.secrets import Secrets
@@ -96,7 +97,12 @@ class Intake:
         return None
 
     def claim(self, group: Group) -> Record | None:
-        """Claim one group. Gives the batch that it became or joined; None when its scan has to wait, or it changed."""
+        """Claim one group. Gives the batch that it became or joined; None when it has to wait, or changed.
+
+        Raises OSError(ENOSPC) when the spool has no room for it.
+        """
+        if not self._fits(group):
+            return None
         sheets = [item for item in group.items if not item.is_scan]
         scans = [item for item in group.items if item.is_scan]
         waiting = self._waiting(group)
@@ -110,10 +116,24 @@ class Intake:
             return self._join(waiting, group, claimed[0][1], token)
         return self._enter(group, claimed, token, waiting)
 
+    def _fits(self, group: Group) -> bool:
+        """Whether the spool has room. A file over the allowed size waits for room by itself; no other waits with it."""
+        room = disk.free(self._spool) - RESERVE
+        if room >= sum(item.mark[0] for item in group.items):
+            return True
+        if all(item.mark[0] <= self._settings.intake.limits.file for item in group.items):
+            raise OSError(errno.ENOSPC, "no room in the spool", str(self._spool))
+        for item in group.items:
+            self._drop.refuse(item.path, "too_large")
+        return False
+
     def _orphan(self, group: Group, scans: list[Item]) -> Record | None:
         """A scan without its spreadsheet stays in the drop folder until its wait is over, then goes back by a batch."""
-        arrived = max(item.path.lstat().st_ctime for item in scans)
-        if time.time() - arrived < self._settings.intake.confirmation_wait:
+        try:
+            arrived = max(item.path.lstat().st_ctime for item in scans)
+        except FileNotFoundError:
+            return None
+        if time.time() - arrived < self._settings.intake.confirmation_wait or not self._ledger.trusts_clock():
             return None
         token = random.token_hex(8)
         claimed = self._rename(group, token)
@@ -134,8 +154,10 @@ class Intake:
                 moved.append((item, target))
                 if mark_of(target.lstat()) != item.mark:
                     raise FileNotFoundError
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError) as error:
             self._put_back(home)
+            if isinstance(error, PermissionError):  # the folder lets only its owner take a file away
+                self._drop.refuse(item.path, "unreadable")
             return None
         for item in group.items:
             self._drop.forget(item.path)
@@ -145,8 +167,6 @@ class Intake:
     def _enter(self, group: Group, claimed: list[tuple[Item, Path]], token: str, old: Record | None) -> Record | None:
         """Copy the claimed files into the spool, enter the batch, destroy the originals."""
         scan_first = sorted(claimed, key=lambda pair: (not pair[0].is_scan, _nfc(pair[1].name)))
-        if disk.free(self._spool) < RESERVE + sum(item.mark[0] for item, _ in claimed):
-            raise OSError(errno.ENOSPC, "no room in the spool", str(self._spool))
         part = self._spool / f".{token}{disk.PART}"
         part.mkdir(mode=0o700)
         sources = []
@@ -182,11 +202,16 @@ class Intake:
         return kept
 
     def _copy(self, path: Path, target: Path, position: int, token: str, name: str | None = None) -> Source:
+        """Copy one file into the spool. Raises NotYet("batch.moved_meanwhile") when it was written to meanwhile."""
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            before = os.fstat(fd)
             size, digest = disk.copy(fd, target)
+            after = os.fstat(fd)
         finally:
             os.close(fd)
+        if (mark_of(before), before.st_ctime_ns) != (mark_of(after), after.st_ctime_ns):
+            raise NotYet("batch.moved_meanwhile")  # what was copied may be half old, half new
         return Source(position, name or path.name, digest, size, token)
 
     def _join(self, batch: Record, group: Group, scan: Path, token: str) -> Record | None:

@@ -145,6 +145,7 @@ class Sshd:
         """Kill the server and its connections."""
         if self._process is None:
             return
+        self._process.send_signal(signal.SIGSTOP)  # else one more child may come, and hold the port open for nobody
         children = self.sessions()
         self._process.kill()
         self._process.wait()

@@ -29,7 +29,10 @@ CHANGING = FOLDERS[:6]
 
 @dataclass
 class World:
-    """One unit and its server. Commands run as their own processes, as a sysadmin would run them."""
+    """One unit and its server. Commands run as their own processes, as a sysadmin would run them.
+
+    under: a program and its arguments that run ours, to change what it finds: its clock, limits, powers.
+    """
 
     root: Path
     unit: Home
@@ -37,6 +40,7 @@ class World:
     server: Sshd
     config: dict[str, Any] = field(default_factory=dict)
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    under: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in FOLDERS:
@@ -86,10 +90,11 @@ class World:
         """Put a file into the drop folder, as settled: old enough to be taken at once where the kernel says so."""
         path = self.drop / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        part = path.with_name(".put.part")  # a daemon that does not wait would take it half written
+        part.write_bytes(content)
         moment = time.time() - age
-        os.utime(path, (moment, moment))
-        return path
+        os.utime(part, (moment, moment))
+        return part.rename(path)
 
     def sheet(self, stem: str, rows: int = 20, seed: int = 0, **over: Any) -> Path:
         """Drop a valid spreadsheet. Other seeds give other certificates."""
@@ -106,7 +111,7 @@ class World:
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command of the program."""
         return subprocess.run(
-            [sys.executable, "-m", "exchanged", "--config", str(self.file), *arguments],
+            [*self.under, sys.executable, "-m", "exchanged", "--config", str(self.file), *arguments],
             capture_output=True,
             text=True,
             timeout=120,
@@ -131,7 +136,7 @@ class World:
         """Start the daemon; its log goes to a file."""
         with (self.root / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "exchanged", "--config", str(self.file), "run"],
+                [*self.under, sys.executable, "-m", "exchanged", "--config", str(self.file), "run"],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **env},
