@@ -22,6 +22,7 @@ from exchanged.transports import Endpoint
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/sbin")
 TALKING = Path("/usr/lib/openssh/sftp-server")  # the same server as a program of its own, which can say what it did
 
+# SHLVL: bash would read the start-up files of whoever runs the tests, and wait for what they wait for
 CONFIG = """
 {extra}
 ListenAddress 127.0.0.1
@@ -36,6 +37,7 @@ PermitRootLogin prohibit-password
 StrictModes no
 UsePAM {pam}
 UseDNS no
+SetEnv SHLVL=2
 LogLevel VERBOSE
 MaxStartups 100
 MaxSessions 50
