@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import os
 import unicodedata
 from collections import Counter
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from exchanged.drop import survey
 from exchanged.endings import by_level
 from exchanged.engine import brief, locked
 from exchanged.errors import NotYet
+from exchanged.flow import disk_code
 from exchanged.ledger import Ledger, Record
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
@@ -93,7 +95,7 @@ def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
         "format": "exchanged-status/1",
         "daemon": _running(settings),
         "paused": ledger.paused,
-        "trouble": ledger.remembered("trouble"),
+        "trouble": ledger.remembered("trouble") or _unwritable(settings),
         "states": {str(state): states[str(state)] for state in State if states[str(state)]},
         "waiting": [_waiting(batch) for batch in open_ones],
         "last_delivery": delivered,
@@ -103,6 +105,17 @@ def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
         "disk": _disk(settings),
         "keys": _keys(settings),
     }
+
+
+def _unwritable(settings: Settings) -> str | None:
+    """Why nothing can be recorded just now, not even that; None where it can."""
+    try:
+        os.close(os.open(settings.folders.state / "lock", os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return disk_code(error)
+    return None
 
 
 def _running(settings: Settings) -> bool:
