@@ -23,7 +23,7 @@ SHEETS = 4000
 CLERK = ("drop_both", "drop_sheet", "drop_scan", "drop_folder", "drop_wrong", "scan_later", "sign_form", "sheet_later",
          "replace", "correct", "repeat")  # fmt: skip
 OPERATOR = ("server_down", "server_up", "pause", "resume", "retry", "hold", "release", "withdraw")
-IN_LEDGER = {"closed": "delivered", "claimed": OPEN, "validated": OPEN, "confirmed": OPEN, "sealed": OPEN}
+IN_LEDGER = {"closed": "delivered", "claimed": OPEN, "validated": OPEN, "confirmed": OPEN}
 
 
 @cache
@@ -279,7 +279,11 @@ class Life:
         """Batches that are not in the state where the model has them, and the other way round."""
         batches = self.world.ask("list")["batches"]
         found = Counter(f"{one['stem']} {IN_LEDGER.get(one['state'], one['state'])}" for one in batches)
-        wanted = Counter(f"{thing.stem} {thing.state}" for thing in self.things if not _lacks_sheet(thing))
+        wanted = Counter(
+            f"{thing.stem} {'sealed' if _complete(thing) else thing.state}"
+            for thing in self.things
+            if not _lacks_sheet(thing)
+        )
         extra, missing = (found - wanted).elements(), (wanted - found).elements()
         return [*(f"is {one}" for one in extra), *(f"is not {one}" for one in missing)]
 
