@@ -263,7 +263,7 @@ def test_a_usage_error_keeps_its_code_as_a_fact() -> None:
 
 
 def test_a_signal_ends_a_command_with_its_own_status(tmp_path: Path) -> None:
-    big = table(tmp_path / "big.csv", records(3000, seed=2) * 60)
+    big = table(tmp_path / "big.csv", records(3000, seed=2) * 150)
     for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         with subprocess.Popen(
             [sys.executable, "-m", "exchanged", "check", big, "--limit", "0"],
