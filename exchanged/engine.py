@@ -162,7 +162,10 @@ class Engine:
         """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not what it was."""
         self.ledger.verify(whole=self.ledger.bytes() < SMALL)
         evidence.check(self.ledger, self.settings.folders.state)
-        if self.open_count():  # an earlier run may have been killed: its agent is ours to end, its locks to clear
+        left = (self.settings.sealing.gnupg_home / "S.gpg-agent").exists()
+        if (
+            left or self.open_count()
+        ):  # an earlier run may have been killed: its agent is ours to end, its locks to clear
             self._steps.sealing.recover()
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
