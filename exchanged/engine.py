@@ -162,10 +162,8 @@ class Engine:
         """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not what it was."""
         self.ledger.verify(whole=self.ledger.bytes() < SMALL)
         evidence.check(self.ledger, self.settings.folders.state)
-        left = (self.settings.sealing.gnupg_home / "S.gpg-agent").exists()
-        if (
-            left or self.open_count()
-        ):  # an earlier run may have been killed: its agent is ours to end, its locks to clear
+        # an earlier run may have been killed: its agent is ours to end, its locks to clear
+        if self.open_count() or (self.settings.sealing.gnupg_home / "S.gpg-agent").exists():
             self._steps.sealing.recover()
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
