@@ -39,8 +39,8 @@ def content(world: World, rows: int, seed: int) -> bytes:
 
 
 def beside(world: World, made: bytes) -> str:
-    """The same in a file outside the drop folder, to be written or moved over another."""
-    path = world.root / "beside.csv"
+    """The same in a file outside the installation, to be written or moved over another."""
+    path = world.root.parent / "beside.csv"
     path.write_bytes(made)
     return str(path)
 
