@@ -29,7 +29,7 @@ MM = 25.4  # in an inch
 SQUARES = 12  # of a page that may be marks
 STRETCH = 0.04  # how far a scan's scale may be from what it says
 SKEW = 7.0  # degrees
-COARSE = 3.0  # pixels a millimetre at which marks are looked for
+COARSE = 2.9  # least pixels a millimetre at which marks are looked for
 WAYS = 12  # of lying that are tried
 
 
@@ -183,7 +183,8 @@ def _by_marks(squares: Points, scale: float) -> list[tuple[Affine, int]]:
 
 def _squares(grey: Picture, scale: float) -> Points:
     """Centres of what looks most like a mark, a few at most. `scale`: pixels a millimetre."""
-    shrunk, scale = min(1.0, COARSE / scale), min(scale, COARSE)
+    shrunk = 1 / max(1, int(scale / COARSE))  # by a whole number, which takes a tenth of the time
+    scale *= shrunk
     smooth = cv2.GaussianBlur(cv2.resize(grey, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA), (0, 0), 0.5)
     _, black = cv2.threshold(smooth, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     _, _, stats, centres = cv2.connectedComponentsWithStats(black)
