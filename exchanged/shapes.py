@@ -104,7 +104,7 @@ def matching(pattern: str, code: str, example: str) -> Callable[[Entry], str]:
 
 unit_code = matching(r"[a-z0-9]{2,16}", "config.unit_code", "jx")
 issuer_code = matching(r"[0-9]{2}", "config.issuer_code", '"14"')
-host = matching(r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,251}[A-Za-z0-9])?", "config.host", "sftp.example.org")
+host = matching(r"[A-Za-z0-9:]([A-Za-z0-9.:_-]{0,251}[A-Za-z0-9])?", "config.host", "sftp.example.org")
 credential_name = matching(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", "config.credential_name", "sftp-key")
 
 

@@ -70,6 +70,11 @@ def test_the_least_configuration_has_the_documented_defaults() -> None:
     assert (settings.deletion.after, settings.deletion.overwrite) == ("delivered", 1)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7", "::1", "a", "sftp-1.example.org"])
+def test_a_host_is_a_name_or_an_address_of_either_kind(host: str) -> None:
+    assert config.parse(LEAST.replace("sftp.example.org", f'"{host}"')).delivery.host == host
+
+
 def test_the_documented_file_is_valid_and_shows_the_defaults() -> None:
     shown, least = config.load(EXAMPLE), config.parse(LEAST)
     for part in ("folders", "intake", "standard", "confirmation", "receipts", "deletion", "calendar", "credentials"):

@@ -20,6 +20,7 @@ from exchanged.batch import Parcel
 from exchanged.errors import NotYet
 from exchanged.stages.deliver import deliver
 from exchanged.transports.sftp import Sftp
+from tests.support import clock
 from tests.support.proxy import Cut, Proxy
 from tests.support.renames import Births
 from tests.support.sshd import Sshd, keygen
@@ -248,3 +249,40 @@ def test_row_66_a_refused_login_is_tried_once_for_all_batches_and_not_before_its
         assert world.run("retry", first[0]["batch"]).returncode == 0
         world.once()
         assert [one["state"] for one in world.ask("list")["batches"]] == ["closed"] * 5
+
+
+@pytest.mark.slow
+def test_row_70_a_week_without_the_server_loses_nothing_and_keeps_the_order(world: World) -> None:
+    """Nothing expires, nobody hammers; when it is back, what was dropped first is sent first, without anyone's word."""
+    world.server.stop()
+    for day in range(8):
+        world.under = clock.shifted(f"+{day}d")
+        if day < 3:
+            world.sheet(f"s{day}", seed=day), world.scan(f"s{day}")
+        world.once()
+        assert [one["state"] for one in world.ask("list")["batches"]] == ["sealed"] * min(3, day + 1)
+    ids = {one["stem"]: one["batch"] for one in world.ask("list")["batches"]}
+    assert all(world.ask("show", batch)["reason"] == "delivery.unreachable" for batch in ids.values())
+    world.server.start()
+    world.under = clock.shifted("+8d")
+    with Births(world.inbox) as births:
+        assert {one["state"] for one in world.once()["batches"]} == {"closed"}
+        came = births.order()
+    assert [name for name in came if name.endswith(".pgp")] == [f"{ids[f's{day}']}.pgp" for day in range(3)]
+
+
+def test_row_67_a_server_of_ipv6_only_is_reached_and_a_name_that_nobody_has_is_told_as_such(
+    sshd: Sshd, tmp_path: Path
+) -> None:
+    town = Town(sshd, tmp_path, 5000)
+    try:
+        proxy = Proxy(sshd.port, at="::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with proxy:
+        town.send(Sftp(sshd.endpoint(town.inbox, host="::1", port=proxy.port)))
+    assert (town.inbox / FINAL).read_bytes() == town.data
+    for name in ("nowhere.invalid", "two..dots.invalid", f"{'long' * 20}.invalid"):
+        with pytest.raises(NotYet) as told:
+            Sftp(sshd.endpoint(town.inbox, host=name)).connect()
+        assert (told.value.code, dict(told.value.facts)) == ("delivery.unreachable", {"error": "name"})

@@ -18,7 +18,8 @@ class Proxy:
 
     up and down: bytes let through towards and from the server (None = all). how: what happens then; stall = True is
     short for it. times: how many connections are treated so; later ones go through. slices: bytes passed on at a time,
-    each `delay` seconds after the one before. turns: how often the talk turned to the server.
+    each `delay` seconds after the one before. at: the address it listens at. turns: how often the talk turned to the
+    server.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Proxy:
         times: int = 1,
         slices: int = 65536,
         delay: float = 0.0,
+        at: str = "127.0.0.1",
     ) -> None:
         self.target, self.times = target, times
         self._limits = {"seen_up": up, "seen_down": down}
@@ -41,7 +43,8 @@ class Proxy:
         self.count = self.turns = 0
         self._last = ""
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in at else socket.AF_INET
+        self._listener = socket.create_server((at, 0), family=family)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 

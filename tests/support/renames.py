@@ -30,6 +30,10 @@ class Births:
 
     def of(self, name: str) -> int:
         """How often this name has come into being so far."""
+        return self.order().count(name)
+
+    def order(self) -> list[str]:
+        """The names that have come into being so far, one after another."""
         with contextlib.suppress(BlockingIOError):
             while raw := os.read(self._fd, 1 << 16):
                 at = 0
@@ -37,4 +41,4 @@ class Births:
                     length = _EVENT.unpack_from(raw, at)[3]
                     at += _EVENT.size + length
                     self._names.append(os.fsdecode(raw[at - length : at].rstrip(b"\0")))
-        return self._names.count(name)
+        return self._names

@@ -1,4 +1,4 @@
-"""`make soak MINUTES=n`: the daemon under random life, killed at random, its server gone at random; then unharmed.
+"""`make soak MINUTES=n`: the daemon under random life, killed, its server gone, its disk full at random; then unharmed.
 
 `python -m tests.torture.soak [--minutes N] [--seed S]`. In the first part the daemon is killed and started again while
 work is under way; in the second it lives on, and its memory and descriptors must stay flat. At the end of every round
@@ -8,6 +8,7 @@ all has come to rest and the judge compares everything. Ends with figures; the f
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from tests.support import mounts
 from tests.support.chance import CLERK, OPERATOR, Life
 from tests.support.gpghome import Home
 from tests.support.sshd import Sshd
@@ -34,8 +36,8 @@ MEMORY = 1.15, 8 << 20  # how much more the last third may use than the first: a
 class Soak:
     """One installation, its daemon, and what was counted."""
 
-    def __init__(self, world: World, seed: int) -> None:
-        self.world, self.rand = world, Random(seed)
+    def __init__(self, world: World, seed: int, fills: bool) -> None:
+        self.world, self.rand, self._fills = world, Random(seed), fills
         self.life = Life(world, self.rand, age=0.0)
         self.counts: Counter[str] = Counter()
         self.sizes: list[tuple[int, int]] = []
@@ -53,7 +55,7 @@ class Soak:
         self._flat()
 
     def round(self, killing: bool) -> None:
-        """Operators' acts on a program at rest, then clerks' acts among kills and a server that comes and goes."""
+        """Operators' acts on a program at rest, then clerks' acts while server and disk come and go."""
         world, rand, life = self.world, self.rand, self.life
         for _ in range(rand.randint(0, 2)):
             self._act(rand.choice([one for one in life.possible() if one in OPERATOR]))
@@ -69,6 +71,11 @@ class Soak:
                 time.sleep(rand.uniform(0.0, 3.0))
                 world.server.start()
                 self.counts["server restarts"] += 1
+            if killing and self._fills and rand.random() < 0.05:
+                filler = mounts.fill(world.state)
+                time.sleep(rand.uniform(0.0, 3.0))
+                filler.unlink()
+                self.counts["full disks"] += 1
         life.settle()
         self._rest()
         life.judge()
@@ -95,11 +102,11 @@ class Soak:
             time.sleep(1.0)
 
     def _retry(self) -> None:
-        """What an operator does who sees that the server is there again."""
-        if self.life.up and not self.life.paused:
-            for one in self.world.ask("status")["waiting"]:
-                if one["state"] == "sealed" and one["reason"]:
-                    self.world.run("retry", one["batch"])
+        """What an operator does who sees that the server is there again, or that there is room again."""
+        for one in self.world.ask("status")["waiting"]:
+            sending = self.life.up and not self.life.paused and one["state"] == "sealed" and one["reason"]
+            if sending or one["reason"] == "disk.full":
+                self.world.run("retry", one["batch"])
 
     def _flat(self) -> None:
         third = len(self.sizes) // 3
@@ -131,16 +138,19 @@ def main(arguments: Sequence[str]) -> int:
     world = World(folder / "w", Home(), Home(), Sshd.talking(folder / "sshd").start())
     world.configure(intake={"settle": "1s", "rescan": "2s"})
     print(f"seed {options.seed}, {options.minutes:g} minutes, in {folder}", flush=True)
-    soak = Soak(world, options.seed)
-    try:
-        soak.run(options.minutes)
-    except AssertionError as fault:
-        print(f"FAULT {fault}", flush=True)
-        return 1
-    finally:
-        world.close()
-        for name, count in sorted(soak.counts.items()):
-            print(f"{name:20} {count:>12,}", flush=True)
+    with contextlib.ExitStack() as small:
+        if os.geteuid() == 0:
+            small.enter_context(mounts.mounted(world.state, "size=64m"))
+        soak = Soak(world, options.seed, fills=os.geteuid() == 0)
+        try:
+            soak.run(options.minutes)
+        except AssertionError as fault:
+            print(f"FAULT {fault}", flush=True)
+            return 1
+        finally:
+            world.close()
+            for name, count in sorted(soak.counts.items()):
+                print(f"{name:20} {count:>12,}", flush=True)
     subprocess.run(["rm", "-rf", str(folder)], check=False)
     return 0
 
