@@ -71,7 +71,7 @@ def test_a_daemon_and_the_operator_get_along(world: World) -> None:
         try:
             for number in range(6):
                 stem = f"第{number}批"
-                dropped[stem] = world.sheet(stem, 3, seed=number).read_bytes()
+                dropped[stem] = world.drop_sheet(stem, 3, seed=number)
                 time.sleep(1)
                 world.scan(stem)
         finally:

@@ -270,6 +270,7 @@ def test_a_signal_ends_a_command_with_its_own_status(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
         ) as child:
             at_work = Path(f"/proc/{child.pid}/task/{child.pid}/children")
             while not at_work.read_text():  # before, it is Python that starts, and answers in its own way

@@ -182,7 +182,7 @@ def test_sigkill_at_any_moment_loses_nothing_and_sends_nothing_twice(quick: Worl
     dropped = {}
     for number in range(12):
         stem = f"第{number}批"
-        dropped[stem] = quick.sheet(stem, 5, seed=number).read_bytes()
+        dropped[stem] = quick.drop_sheet(stem, 5, seed=number)
         quick.put(f"{stem}.pdf", scans.scan())
         daemon = quick.daemon()
         threading.Event().wait(0.15 + 0.11 * number)

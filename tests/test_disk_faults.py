@@ -33,7 +33,7 @@ def _quick(world: World) -> None:
 
 def complete(world: World, stem: str = "一月", seed: int = 0) -> bytes:
     """Drop a whole batch; gives what was in its sheet."""
-    made = world.sheet(stem, 3, seed=seed).read_bytes()
+    made = world.drop_sheet(stem, 3, seed=seed)
     world.scan(stem)
     return made
 
@@ -58,7 +58,7 @@ def test_a_full_state_folder_pauses_the_work_with_a_reason_and_it_resumes_by_its
     with mounted(world.state, "size=48m,nr_inodes=400"):
         daemon = ready(world)
         assert (world.state / reserve.NAME).stat().st_size == reserve.SIZE
-        made = world.sheet("一月", 3).read_bytes()
+        made = world.drop_sheet("一月", 3)
         world.wait(lambda: said(log_of(world), "batch.validated"))
         used = use_up(world.state)
         second = complete(world, "二月", seed=2)
@@ -107,7 +107,7 @@ def test_a_clerks_folder_that_is_full_makes_only_what_goes_there_wait(world: Wor
     """Row 10: what comes back, the slip, the form: the reason names the folder; later it goes on by itself."""
     with mounted(getattr(world, folder), "size=64k"):
         used = fill(getattr(world, folder))
-        made = world.sheet("一月", 3).read_bytes()
+        made = world.drop_sheet("一月", 3)
         if folder != "forms":
             world.scan("一月")
         world.put("坏.csv", b"broken")
@@ -323,7 +323,7 @@ def test_a_share_that_is_unmounted_loses_nothing_and_is_taken_up_when_it_is_back
     try:
         daemon = ready(world)
         world.scan("孤")
-        made = world.sheet("一月", 3).read_bytes()
+        made = world.drop_sheet("一月", 3)
         world.wait(lambda: said(log_of(world), "batch.validated"))
         unmount(world.drop)
         time.sleep(2)

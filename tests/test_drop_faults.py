@@ -191,7 +191,7 @@ def test_hostile_names_go_the_whole_way_and_leave_no_trace_outside_the_manifest(
     """Rows 25 to 27: never part of a path, an argument or a remote name; printed escaped; not in the log."""
     dropped = {}
     for seed, name in enumerate(NAMES):
-        dropped[name] = world.sheet(name, 2, seed=seed).read_bytes()
+        dropped[name] = world.drop_sheet(name, 2, seed=seed)
         world.scan(name)
     done = world.once()
     assert [one["state"] for one in done["batches"]] == ["closed"] * len(NAMES), world.log
@@ -293,7 +293,7 @@ def test_ten_thousand_files_at_once_are_looked_through_in_bounded_memory(world: 
     """Row 28: scans that wait for their sheets; the one batch that is whole goes."""
     for number in range(10_000):
         world.put(f"{number}.pdf", b"%PDF-1.4")
-    sheet = world.sheet("77777", 3).read_bytes()
+    sheet = world.drop_sheet("77777", 3)
     world.scan("77777")
     daemon = world.daemon()
     world.wait(lambda: said(log_of(world), "batch.closed"), 60)
@@ -318,11 +318,11 @@ def test_lost_events_lose_no_file(world: World) -> None:
         path = world.drop / "更正.tmp"
         path.touch()
         path.unlink()
-    made = world.sheet("一月", 3).read_bytes()
+    made = world.drop_sheet("一月", 3)
     world.scan("一月")
     daemon.send_signal(signal.SIGCONT)
     world.wait(lambda: said(log_of(world), "batch.closed"), 30)
-    second = world.sheet("二月", 3, seed=2).read_bytes()
+    second = world.drop_sheet("二月", 3, seed=2)
     world.scan("二月")
     world.wait(lambda: len(said(log_of(world), "batch.closed")) == 2, 30)
     daemon.terminate()
@@ -339,7 +339,7 @@ def test_without_any_watch_the_rescan_finds_everything(world: World) -> None:
     world.configure(intake={"rescan": "1s"})
     daemon = world.daemon()
     world.wait(lambda: said(log_of(world), "daemon.ready"))
-    made = world.sheet("一月", 3).read_bytes()
+    made = world.drop_sheet("一月", 3)
     world.scan("一月")
     world.wait(lambda: said(log_of(world), "batch.closed"), 30)
     daemon.terminate()
@@ -350,7 +350,7 @@ def test_without_any_watch_the_rescan_finds_everything(world: World) -> None:
 
 def test_a_claim_that_cannot_be_undone_at_once_is_put_right_by_the_same_process(world: World) -> None:
     """Rows 16 and 35: the share goes away between the claim and the copy, and comes back."""
-    made = world.sheet("一月", 3).read_bytes()
+    made = world.drop_sheet("一月", 3)
     world.scan("一月")
     gone = {"call": "rename", "match": r"/drop/(一月.pdf|\.exchanged/)", "nth": 2, "times": 3, "act": ["fail", "EIO"]}
     assert meddler.once(world, **gone)["pending"] == 0

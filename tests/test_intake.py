@@ -97,7 +97,7 @@ def test_a_lane_gives_its_data_type(world: World) -> None:
 
 
 def test_the_same_certificates_are_not_reported_twice(world: World) -> None:
-    sheet = world.sheet("一月", 5).read_bytes()
+    sheet = world.drop_sheet("一月", 5)
     world.scan("一月")
     world.once()
     world.put("一月.csv", sheet)
@@ -117,7 +117,7 @@ def test_the_same_certificates_are_not_reported_twice(world: World) -> None:
 
 
 def test_two_batches_in_flight_cannot_hold_the_same_certificate(world: World) -> None:
-    sheet = world.sheet("一月", 5).read_bytes()
+    sheet = world.drop_sheet("一月", 5)
     world.put("二月.csv", sheet)
     done = world.once()
     assert sorted(states(done).values()) == ["rejected", "validated"]

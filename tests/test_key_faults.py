@@ -36,7 +36,7 @@ def _quick(world: World) -> None:
 
 def complete(world: World, stem: str = "一月", seed: int = 0) -> bytes:
     """Drop a whole batch; gives what was in its sheet."""
-    made = world.sheet(stem, 3, seed=seed).read_bytes()
+    made = world.drop_sheet(stem, 3, seed=seed)
     world.scan(stem)
     return made
 

@@ -98,11 +98,19 @@ class World:
 
     def sheet(self, stem: str, rows: int = 20, seed: int = 0, **over: Any) -> Path:
         """Drop a valid spreadsheet. Other seeds give other certificates."""
+        return self.put(f"{stem}.csv", self._table(rows, seed, over))
+
+    def drop_sheet(self, stem: str, rows: int = 20, seed: int = 0, **over: Any) -> bytes:
+        """The same; gives what was in it, which a daemon may have taken away by now."""
+        self.put(f"{stem}.csv", made := self._table(rows, seed, over))
+        return made
+
+    def _table(self, rows: int, seed: int, over: dict[str, Any]) -> bytes:
         made = records.records(rows, seed, **over)
         for index, row in enumerate(made):
             number = row["证书编号"]
             row["证书编号"] = f"{number[:5]}{seed % 10}{number[6]}{seed // 10 % 1000:03d}{number[10]}{index + 1:05d}"
-        return self.put(f"{stem}.csv", records.csv_text(made).encode())
+        return records.csv_text(made).encode()
 
     def scan(self, stem: str) -> Path:
         """Drop a good scan."""
