@@ -12,7 +12,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from exchanged import disk, log
@@ -45,17 +45,20 @@ class Board:
         self._next = 0.0
         self._failing = False
 
-    def post(self, lying: Sequence[Group], stuck: int, final: bool = False) -> None:
-        """Bring the board up to date. Asks the ledger only where something has changed since; `final`: at once."""
+    def post(self, lying: Sequence[Group], stuck: int, deeper: int = 0, final: bool = False) -> None:
+        """Bring the board up to date. Asks the ledger only where something has changed since; `final`: at once.
+
+        stuck: what may not be read or taken. deeper: folders in sub-folders, which nobody looks into.
+        """
         moment = time.monotonic()
         if moment < self._next and not final:
             return
         try:
-            known = (self._ledger.changes(), tuple(lying), stuck)
+            known = (self._ledger.changes(), tuple(lying), stuck, deeper)
             if known == self._known and self._file == _identity(self._path):
                 return
             self._next = moment + CALM
-            self._bring(self._entries(lying), stuck)
+            self._bring(self._entries(lying), {"unreadable": stuck, "folders": deeper})
             self._known, self._file, self._failing = known, _identity(self._path), False
         except NotYet:
             return  # the ledger is busy or away: the rounds say so
@@ -106,13 +109,13 @@ class Board:
 
     # --- the file -------------------------------------------------------------------------------------------------
 
-    def _bring(self, entries: Sequence[Entry], stuck: int) -> None:
+    def _bring(self, entries: Sequence[Entry], left: Mapping[str, int]) -> None:
         there = _read(self._path)
-        if not entries and not stuck:
+        if not entries and not any(left.values()):
             if there is not None:
                 self._path.unlink()
             return
-        body = self._body(entries, stuck)
+        body = self._body(entries, left)
         if there is not None and there.split("\r\n", 2)[2:] == [body]:
             return
         language = self._settings.language
@@ -124,7 +127,7 @@ class Board:
             with contextlib.suppress(OSError):
                 os.chown(self._path, -1, folder.st_gid, follow_symlinks=False)
 
-    def _body(self, entries: Sequence[Entry], stuck: int) -> str:
+    def _body(self, entries: Sequence[Entry], left: Mapping[str, int]) -> str:
         language = self._settings.language
         lines = [text("board.count", language, n=len(entries))] if entries else []
         for name, about in entries[:MOST]:
@@ -134,8 +137,9 @@ class Board:
             lines += [f"  {key}{' ' * (size - width(key))}  {clean(value)}" for key, value in named]
         if len(entries) > MOST:
             lines += ["", text("board.more", language, n=len(entries) - MOST)]
-        if stuck:
-            lines += ["", text("status.drop_unreadable", language, n=stuck)]
+        for what, count in left.items():
+            if count:
+                lines += ["", text(f"status.drop_{what}", language, n=count)]
         return "\r\n".join([*lines, ""])
 
 

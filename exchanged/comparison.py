@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from exchanged.batch import Checks, Finding, Severity
@@ -21,6 +22,7 @@ from exchanged.standard import rules
 from exchanged.states import UNDONE
 
 SCOPES = ("history", "screen")
+HELD = 20  # places of findings that wait for a person, recorded for `show`
 LOOK = 300.0  # seconds until a correction looks again whether what it corrects has been delivered, unless it is woken
 
 
@@ -48,7 +50,17 @@ class Examined:
         if summary["error"]:
             raise Refused(*(as_finding(one) for one in result["findings"]), result=result)
         corrects = {} if found.corrects is None else {"corrects": found.corrects}
-        return {**self.facts, "warnings": summary["by_rule"], "holds": summary["hold"], **corrects}
+        held = [*self._held(result)]
+        facts = {**self.facts, "warnings": summary["by_rule"], "holds": summary["hold"], **corrects}
+        return {**facts, "held": held} if held else facts
+
+    def _held(self, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Where the first findings stand that a person must release: rule, spreadsheet (from 1), row and column."""
+        number = {(file["name"], file["sheet"]): at for at, file in enumerate(result["files"], 1)}
+        holds = (one for one in result["findings"] if one["severity"] == Severity.HOLD.value)
+        for one in islice(holds, HELD):
+            place = {"sheet": number.get((one["file"], one["sheet"])), "row": one["row"], "column": one["column"]}
+            yield {"rule": one["rule"], **{key: value for key, value in place.items() if value is not None}}
 
     def _merged(self, found: Comparison) -> dict[str, Any]:
         """The check's result with what the comparison found: counts added up, findings in the order of the rows."""

@@ -103,6 +103,7 @@ class Found:
     ready: list[Group] = field(default_factory=list)
     unsettled: int = 0
     stuck: int = 0
+    deeper: int = 0  # folders in sub-folders, which nobody looks into
 
 
 class Drop:
@@ -114,7 +115,7 @@ class Drop:
         self._waits = waits
         self._seen: dict[Path, tuple[Mark, float]] = {}
         self._told: set[tuple[str, str]] = set()
-        self._stuck = 0
+        self._stuck = self._deeper = 0
 
     def forget(self, path: Path) -> None:
         """A file was taken; another of its name begins to settle anew."""
@@ -131,7 +132,7 @@ class Drop:
     def look(self) -> Found:
         """List the lanes and group what has settled. A lane folder that cannot be listed raises OSError."""
         found, present = Found(), set()
-        self._stuck = 0
+        self._stuck = self._deeper = 0
         for lane, data_type in self.lanes():
             groups: dict[tuple[str, str | None], list[Path]] = {}
             for stem, folder, path in self._entries(lane):
@@ -147,7 +148,7 @@ class Drop:
                     found.ready += self._split(Group(lane, data_type, stem, folder, tuple(ready)))
         for gone in set(self._seen) - present:
             del self._seen[gone]
-        found.stuck += self._stuck
+        found.stuck, found.deeper = found.stuck + self._stuck, self._deeper
         return found
 
     def _entries(self, lane: Path) -> Iterator[tuple[str, str | None, Path]]:
@@ -161,7 +162,11 @@ class Drop:
                 yield stem_of(entry.name), None, Path(entry.path)
                 continue
             for file in self._inside(Path(entry.path)):
-                if not ignored(file.name, True) and not file.is_dir(follow_symlinks=False):
+                if ignored(file.name, True):
+                    continue
+                if file.is_dir(follow_symlinks=False):
+                    self._deeper += 1
+                else:
                     yield entry.name, entry.name, Path(file.path)
 
     def _inside(self, folder: Path) -> list[os.DirEntry[str]]:

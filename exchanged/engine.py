@@ -147,7 +147,7 @@ class Engine:
         self._undone = False  # a claim that went wrong is still to be put right
         self.touched: dict[str, None] = {}
         self.unsettled = 0
-        self.stuck = 0
+        self.stuck = self.deeper = 0
         self.orphans: list[Group] = []
         self._build(settings)
 
@@ -216,7 +216,7 @@ class Engine:
             self._mend()
         with self._drop_trouble():
             found = self._intake.look()
-            self.unsettled, self.stuck = found.unsettled, found.stuck
+            self.unsettled, self.stuck, self.deeper = found.unsettled, found.stuck, found.deeper
             orphans: list[Group] = []
             for group in found.ready:
                 batch = self._claim(group)
@@ -336,7 +336,7 @@ class Engine:
 
     def post(self, final: bool = False) -> None:
         """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""
-        self._board.post(self.orphans, self.stuck, final)
+        self._board.post(self.orphans, self.stuck, self.deeper, final)
 
     def rest(self) -> None:
         """Let go of children and connections that have not been needed for a while."""

@@ -129,3 +129,14 @@ def test_what_an_interrupted_writing_left_in_the_drop_folder_is_cleared_and_noth
         (world.drop / name).write_text("x")
     world.once()
     assert [path.name for path in world.drop.iterdir()] == [".下载.part"]
+
+
+def test_files_in_folders_of_folders_are_told_since_nobody_looks_there(world: World) -> None:
+    world.configure(intake={"settle": "0s"})
+    world.put("夹/深/一月.csv", b"x")
+    (world.drop / "夹" / "@eaDir").mkdir()
+    world.once()
+    assert "1 folder(s) inside a sub-folder" in shown(world)
+    (world.drop / "夹" / "深").rename(world.drop / "深")
+    world.once()
+    assert not shown(world)

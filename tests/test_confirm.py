@@ -15,6 +15,7 @@ import pytest
 from pikepdf import Array, Dictionary, Name, Pdf, Stream, String
 from PIL import Image, ImageChops, ImageDraw
 
+from exchanged.messages import text
 from exchanged.sandbox import Bounds, Sandbox
 from tests.support import scans
 
@@ -306,6 +307,13 @@ def test_everything_wrong_is_told_at_once(judged: Judge) -> None:
 @pytest.mark.parametrize("user", ["", "secret"], ids=["owner password only", "password to open"])
 def test_an_encrypted_file_is_refused_as_such(judged: Judge, user: str) -> None:
     assert rules(judged(scans.encrypted(user))) == ["file-encrypted"]
+
+
+def test_of_a_file_that_asks_for_no_password_it_is_said_which_one_is_meant(judged: Judge) -> None:
+    (free,), (locked,) = (judged(scans.encrypted(user))["findings"] for user in ("", "secret"))
+    for language, said in (("zh", "打开时不要密码"), ("en", "opens without one")):
+        assert said in text(free["rule"], language, **free["facts"])
+        assert said not in text(locked["rule"], language, **locked["facts"])
 
 
 def test_a_file_encrypted_in_an_unknown_way_is_refused_as_such(judged: Judge) -> None:

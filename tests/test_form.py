@@ -14,8 +14,9 @@ import pikepdf
 import pypdfium2
 import pytest
 
+from exchanged.form import layout
 from exchanged.form.code import Code, parse
-from exchanged.form.write import FontMissing, Form, draw, find_font, most_pages
+from exchanged.form.write import LABEL_RIGHT, ROW, FontMissing, Form, draw, find_font, most_pages
 from exchanged.stages import confirm
 from tests.support import paper, scans
 from tests.support.paper import Scanner
@@ -68,6 +69,20 @@ def test_it_says_what_annex_1_asks_for_with_its_font_embedded() -> None:
     with pikepdf.open(io.BytesIO(form())) as pdf:
         fonts = [each for each in pdf.objects if isinstance(each, pikepdf.Dictionary) and "/FontFile2" in each]
     assert fonts
+
+
+@pytest.mark.parametrize("length", [34, 40, 60, 84])
+def test_a_long_name_of_the_unit_or_the_batch_is_printed_in_full_inside_its_row(length: int) -> None:
+    unit, title = ("某某省职业技能鉴定指导中心" * 9)[:length], ("二〇二六年第十一批证书数据" * 9)[:length]
+    with pypdfium2.PdfDocument(form(replace(FORM, unit=unit, title=title))) as pdf:
+        page = pdf[0].get_textpage()
+        assert {unit, title} <= {"".join(page.get_text_bounded(*row).split()) for row in (row_of(0), row_of(3))}
+
+
+def row_of(number: int) -> tuple[float, float, float, float]:
+    """The value of one of the first facts, as PDF coordinates."""
+    top = (layout.HEIGHT - layout.TOP - number * ROW) / layout.POINT
+    return LABEL_RIGHT / layout.POINT, top - ROW / layout.POINT, layout.RIGHT / layout.POINT, top
 
 
 def test_every_page_has_its_code_in_print_and_no_form_is_longer_than_is_said() -> None:

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from tests.support import records
 from tests.support.world import World
 
 
@@ -101,11 +102,23 @@ def test_a_held_batch_waits_for_the_operator(world: World) -> None:
     assert world.run("release", batch).returncode == 3
 
 
-def test_findings_of_severity_hold_wait_for_a_person_before_sealing(world: World) -> None:
-    world.configure(standard={"severity": {"id-region": "hold"}})
-    world.sheet("一月", 5, 证件号码="999999199001011234")
-    done = world.once()
-    assert one(done)["reason"] != "finding.hold"
+def test_findings_of_severity_hold_wait_for_a_person_who_is_told_which_they_are(world: World) -> None:
+    world.configure(standard={"severity": {"name-suspicious": "hold", "certificate-number-year": "warn"}})
+    rows = records.records(5)
+    rows[2]["姓名"], rows[4]["姓名"] = "测试1", "测试2"
+    world.put("一月.csv", records.csv_text(rows).encode())
+    world.scan("一月")
+    batch = one(world.once())
+    assert (batch["state"], batch["reason"]) == ("held", "finding.hold")
+    shown = world.ask("show", batch["batch"])
+    assert shown["facts"]["held"] == [
+        {"rule": "name-suspicious", "sheet": 1, "row": row, "column": "姓名"} for row in (4, 6)
+    ]
+    said = world.run("show", batch["batch"]).stdout
+    assert "suspicious name" in said and "row 4 姓名" in said and "row 6 姓名" in said
+    assert "测试1" not in said
+    assert world.run("release", batch["batch"]).returncode == 0
+    assert one(world.once())["state"] == "closed"
 
 
 def test_a_held_batch_says_why_also_after_its_scan_has_come(world: World) -> None:

@@ -180,6 +180,8 @@ def test_limits_of_rows_and_columns_hold() -> None:
 def test_an_endless_field_is_unreadable() -> None:
     rows = [list(HEADERS), ['"' + "x" * (2 << 20) + '"', *row(1)[1:]], row(2)]
     assert take(csv_bytes(rows), "a.csv").rules in (["file-unreadable"], ["file-too-large"])
+    endless = csv_bytes([list(HEADERS), row(1)]) + b"x" * (2 << 20)  # no quote in it, so none is blamed
+    assert dict(take(endless, "a.csv").findings[0].facts)["what"] == "piece"
 
 
 def test_an_empty_csv_has_no_header() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from exchanged.batch import Limits
+from exchanged.messages import text
 from exchanged.reading import read, sniff
 from tests.support import books
 from tests.support.books import HEADERS, row, table
@@ -53,6 +54,7 @@ HEAD = books.inline_row(1, HEADERS)
         (b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n", "a.xls", "mhtml"),
         (b"{\\rtf1 x}", "a.csv", "rtf"),
         (b"\x89PNG\r\n\x1a\n", "a.xlsx", "image"),
+        (b'<?xml version="1.0"?><x/>', "a.xls", "xml"),
         (books.zipped({"word/document.xml": b"<x/>", "[Content_Types].xml": b"<x/>"}), "a.xlsx", "docx"),
         (books.zipped({"xl/workbook.bin": b"x", "[Content_Types].xml": b"<x/>"}), "a.xlsx", "xlsb"),
         (books.zipped({"a.txt": b"x"}), "a.zip", "zip"),
@@ -64,6 +66,7 @@ HEAD = books.inline_row(1, HEADERS)
 )
 def test_what_is_no_spreadsheet_is_named_for_what_it_is(data: bytes, name: str, found: str) -> None:
     assert dict(refused(data, "file-type", name).findings[0].facts) == {"found": found}
+    assert all(text("file-type", language, found=found) != text("file-type", language) for language in ("zh", "en"))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +221,8 @@ def test_bytes_that_are_no_utf8_are_unreadable() -> None:
 
 def test_an_endless_text_is_refused() -> None:
     refused(sheet(HEAD + books.inline_row(2, ["x" * (9 << 20)])), "file-too-large")
-    refused(sheet(HEAD + books.inline_row(2, ["x" * (2 << 20)])), "file-too-large")
+    got = refused(sheet(HEAD + books.inline_row(2, ["x" * (2 << 20)])), "file-too-large")
+    assert "length of one piece of text" in text("file-too-large", "en", **got.findings[0].facts)
 
 
 @pytest.mark.parametrize(

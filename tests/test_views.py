@@ -77,8 +77,11 @@ def test_status_of_a_new_installation_is_calm(language: str) -> None:
 
 
 @both
-def test_list_shows_a_reason_only_while_it_matters(language: str) -> None:
-    closed = {**BATCH, "state": "closed"}
+def test_list_shows_a_reason_only_where_it_matters(language: str) -> None:
+    closed, rejected = {**BATCH, "state": "closed"}, {**BATCH, "state": "rejected", "reason": "required"}
+    why = {"zh": "必填字段为空", "en": "required field is empty"}[language]
+    assert why in words(batches.list_page({"batches": [rejected]}, language))
+    assert why in words(batches.once_page({"batches": [rejected], "pending": 0, "rejected": 1}, language))
     assert "SHA256:bbb" in words(batches.list_page({"batches": [BATCH]}, language))
     assert "SHA256:bbb" not in words(batches.list_page({"batches": [closed]}, language))
     assert words(batches.list_page({"batches": []}, language))
@@ -90,6 +93,16 @@ def test_show_tells_reason_next_step_and_time_line(language: str) -> None:
     assert "→" in said and "delivery.host_keys" in said
     assert said.count("2026-11-23 10:00:05") == 2
     assert {"zh": "必填字段为空", "en": "required field is empty"}[language] in said
+
+
+@both
+def test_show_names_the_findings_a_person_must_release(language: str) -> None:
+    sources = [{"role": "source", "name": name, "bytes": 1, "sha256": "cd" * 32} for name in ("乙.xlsx", "一.xlsx")]
+    held = [{"rule": "id-region", "sheet": 2, "row": 17, "column": "证件号码"}]
+    found = {"warnings": {"id-region": 3, "confirmation-seal-missing": 1}, "held": held}
+    said = words(batches.show_page({**SHOW, "sources": sources, "facts": found}, language))
+    assert "confirmation-seal-missing" in said and "id-region" in said
+    assert {"zh": "乙.xlsx 第 17 行 证件号码…", "en": "乙.xlsx row 17 证件号码…"}[language] in said
 
 
 @both

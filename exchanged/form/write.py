@@ -106,6 +106,7 @@ def _x(millimetres: float) -> float:
 
 NAME_LEFT, LEVEL_LEFT, COUNT_LEFT = layout.SIDE, 128.0, 164.0
 LABEL_RIGHT = 66.0
+SMALLER = (9.0, 8.0, 7.5)  # points, of a value that is too long for its line
 NAME_WIDTH = LEVEL_LEFT - NAME_LEFT - 2 * PAD
 FIRST = layout.TOP + 5 * ROW + 2 * ROW  # where the first page's lines begin: after five facts, the type, the header
 FURTHER = layout.TOP + ROW  # where those of a further page begin
@@ -168,15 +169,15 @@ class _Pen:
             lines[-1] += char
         return lines
 
-    def cell(self, text: str | Sequence[str], box: Box, align: str = "centre") -> None:
+    def cell(self, text: str | Sequence[str], box: Box, align: str = "centre", size: float = BODY) -> None:
         """Text in the middle of a box, and the box's frame."""
         self.frame(box)
         lines = self.lines(text, box.right - box.left - 2 * PAD) if isinstance(text, str) else list(text)
-        middle = box.centre
-        first = middle[1] + 1.4 - LINE * (len(lines) - 1) / 2
+        middle, pitch = box.centre, LINE * size / BODY
+        first = middle[1] + 1.4 * size / BODY - pitch * (len(lines) - 1) / 2
         at = {"left": box.left + PAD, "centre": middle[0], "right": box.right - PAD}[align]
         for number, line in enumerate(lines):
-            self.text(line, at, first + LINE * number, align=align)
+            self.text(line, at, first + pitch * number, size, align)
 
     def frame(self, box: Box, thickness: float = 0.7) -> None:
         self.canvas.setLineWidth(thickness)
@@ -247,18 +248,23 @@ def _facts(pen: _Pen, form: Form) -> float:
     for number, (label, value) in enumerate(facts):
         top = layout.TOP + number * ROW
         pen.cell(label, Box(layout.SIDE, top, LABEL_RIGHT, top + ROW))
-        pen.cell(_fitting(pen, value), Box(LABEL_RIGHT, top, layout.RIGHT, top + ROW))
+        lines, size = _fitting(pen, value)
+        pen.cell(lines, Box(LABEL_RIGHT, top, layout.RIGHT, top + ROW), size=size)
     top = layout.TOP + ROW * len(facts)
     pen.cell("数据类型", Box(layout.SIDE, top, LABEL_RIGHT, top + ROW))
     pen.cell(form.data_type, Box(LABEL_RIGHT, top, layout.RIGHT, top + ROW))
     return top + ROW
 
 
-def _fitting(pen: _Pen, value: str) -> str:
-    """A value cut to one line; what is cut is named in full elsewhere."""
+def _fitting(pen: _Pen, value: str) -> tuple[list[str], float]:
+    """The lines of a value and their size: a long one is set smaller, then in two lines, and only then cut."""
     room = layout.RIGHT - LABEL_RIGHT - 2 * PAD
-    lines = pen.lines(value, room)
-    return value if len(lines) == 1 else pen.lines(value, room - 4)[0] + "…"
+    for size in (BODY, *SMALLER):
+        if len(lines := pen.lines(value, room, size)) == 1:
+            return lines, size
+    if len(lines) > 2:
+        lines = [lines[0], pen.lines(lines[1], room - 4, size)[0] + "…"]
+    return lines, size
 
 
 def _table(pen: _Pen, form: Form, rows: range, lines: list[list[str]], top: float, *, last: bool) -> float:

@@ -133,7 +133,7 @@ class Archive:
                 no_dtd(block[:65536])
                 first = False
             if len(block) > 65536 and b"<" not in block:
-                raise too_large("text", len(block))
+                raise too_large("piece", len(block))
             yield block
 
     def parse(self, name: str, start: Handler, end: Handler | None = None, text: Handler | None = None) -> None:

@@ -76,7 +76,7 @@ def gather(data: Bytes, starts: Places, ends: Places) -> Any:
     """The texts between places as an Arrow array, entities resolved; an empty text stays empty."""
     lengths = ends - starts
     if len(lengths) and int(lengths.max()) > TEXT:
-        raise too_large("text", TEXT)
+        raise too_large("piece", TEXT)
     offsets = np.zeros(len(starts) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     places = np.arange(int(offsets[-1]), dtype=np.intp)

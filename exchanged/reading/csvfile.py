@@ -189,7 +189,9 @@ class _Records:
         self._inside = False
         try:
             record = next(self._reader)
-        except csv.Error:
+        except csv.Error as error:
+            if "field limit" in str(error):
+                raise too_large("piece", FIELD) from None
             raise damaged("quotes", row=self.number + 1) from None
         self.number += 1
         return record

@@ -73,7 +73,7 @@ class Text:
                 continue
             cut = max(whole.rfind(b"\n"), whole.rfind(b"\r", 0, len(whole) - 1)) + 1
             if cut == 0 and len(whole) > LINE:
-                raise too_large("text", LINE)
+                raise too_large("piece", LINE)
             rest = whole[cut:]
             if cut:
                 yield whole[:cut]

@@ -154,7 +154,7 @@ class Sheet:
         if self.buffer is not None:
             self.size += len(data)
             if self.size > TEXT:
-                raise too_large("text", TEXT)
+                raise too_large("piece", TEXT)
             self.buffer.append(data)
 
     def end(self, tag: str) -> None:

@@ -108,7 +108,7 @@ class Content:
             count = _count(attributes, "text:c")
             self.blanks += count
             if self.blanks > BLANKS:
-                raise too_large("text", BLANKS)
+                raise too_large("piece", BLANKS)
             self._add(" " * count)
         elif name == "tab":
             self._add("\t")
@@ -122,7 +122,7 @@ class Content:
     def _add(self, data: str) -> None:
         self.size += len(data)
         if self.size > TEXT:
-            raise too_large("text", TEXT)
+            raise too_large("piece", TEXT)
         self.parts.append(data)
 
     def end(self, tag: str) -> None:

@@ -64,8 +64,8 @@ def _opened(source: BinaryIO) -> pikepdf.Pdf:
             raise Unfit("file-encrypted") from None
         raise Unfit("file-unreadable", why="damaged") from None
     if pdf.is_encrypted:
-        pdf.close()
-        raise Unfit("file-encrypted")
+        pdf.close()  # with an owner's password only: no viewer asks for one, which the message must not say either
+        raise Unfit("file-encrypted", why="permissions")
     return pdf
 
 

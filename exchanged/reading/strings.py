@@ -70,7 +70,7 @@ def _items(archive: Archive, member: str) -> Iterator[bytes]:
             yield rest[:cut]
             rest = rest[cut:]
         elif len(rest) > _CARRY:
-            raise too_large("text", _CARRY)
+            raise too_large("piece", _CARRY)
     if b"<si" in rest:
         raise Unusual
 
@@ -135,7 +135,7 @@ class _Strings:
         if self.inside:
             self.size += len(data)
             if self.size > TEXT:
-                raise too_large("text", TEXT)
+                raise too_large("piece", TEXT)
             self.parts.append(data)
 
     def end(self, tag: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -91,6 +92,7 @@ def show_page(batch: Found, language: str) -> Page:
     page.pairs(_facts(batch, language))
     _sources(page, batch, language)
     _counts(page, batch, language)
+    _warnings(page, batch, language)
     page.heading(text("show.timeline", language))
     page.table([_event(event, language) for event in batch.get("events", ())], indent=2)
     return page
@@ -138,9 +140,9 @@ def _batch(batch: Found, language: str) -> list[Span]:
 
 
 def _reason(batch: Found, language: str) -> str:
-    """Why a batch does not go on; a finished one needs no reason."""
+    """Why a batch does not go on or went back; a finished one needs no reason."""
     reason = batch.get("reason")
-    if not reason or batch["state"] in ("closed", "rejected", "superseded", "withdrawn"):
+    if not reason or batch["state"] in ("closed", "superseded", "withdrawn"):
         return ""
     return text(reason, language, **(batch.get("reason_facts") or {}))
 
@@ -256,6 +258,30 @@ def _counts(page: Page, batch: Found, language: str) -> None:
     if rows:
         page.heading(text("show.counts", language))
         page.table(rows, right=(2,), indent=2)
+
+
+def _warnings(page: Page, batch: Found, language: str) -> None:
+    """What was found, each rule with its count, and where, for findings that a person must release."""
+    facts = batch.get("facts") or {}
+    rows: list[list[Span]] = []
+    for rule, count in (facts.get("warnings") or {}).items():
+        held = [one for one in facts.get("held") or () if one["rule"] == rule]
+        places = text("check.comma", language).join(_place(one, batch, language) for one in held)
+        more = "…" if held and count > len(held) else ""
+        rows.append(
+            [text(rule, language), (rule, "dim"), text("check.places", language, n=f"{count:,}"), places + more]
+        )
+    if rows:
+        page.heading(text("show.warnings", language))
+        page.table(rows, indent=2)
+
+
+def _place(one: Found, batch: Found, language: str) -> str:
+    names = (source["name"] for source in batch.get("sources", ()) if source["role"] != "scan")
+    sheets = sorted(names, key=lambda name: unicodedata.normalize("NFC", name))
+    name = sheets[one["sheet"] - 1] if len(sheets) > 1 and "sheet" in one else ""
+    row = text("check.row", language, rows=one["row"]) if "row" in one else ""
+    return " ".join(part for part in (name, row, one.get("column")) if part)
 
 
 def _event(event: Found, language: str) -> list[Span]:
