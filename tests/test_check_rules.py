@@ -127,6 +127,12 @@ def test_what_is_configured_is_satisfied() -> None:
     )
 
 
+def test_a_seal_name_may_have_brackets_of_either_width() -> None:
+    row = {**RIGHT, "发证机关": "某省人力资源和社会保障厅（局）"}
+    assert found([row], authorities=("某省人力资源和社会保障厅(局)",)) == []
+    assert found([row], authorities=("某省人力资源和社会保障厅",)) == [("authority-unregistered", 2, "发证机关")]
+
+
 def test_a_qualification_that_was_leaving_is_a_warning_then_an_error() -> None:
     def rules(day: str) -> set[str]:
         return {rule for rule, _, _ in found([issued(day, 职业资格="茶艺师")])} - {"deadline-missed"}

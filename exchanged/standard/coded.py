@@ -27,7 +27,8 @@ class Column:
         self._words = words
         self._active = active
         names = {"centre": checks.centres, "authority": checks.authorities}.get(key, ())
-        self._registered = frozenset(text.clean(name) for name in names)
+        # people type brackets of either width, and mean the same seal
+        self._registered = frozenset(text.halfwidth(text.clean(name)) for name in names)
         self._facts: dict[str, dict[int, Facts]] = {}
         self._judged = 0
         self._wrong: set[int] = set()
@@ -92,7 +93,8 @@ class Column:
     def _free(self, value: str) -> Verdict:
         verdict = verdicts.free(self.key, value, self._active)
         rule = _REGISTERED.get(self.key)
-        if verdict.rule or not rule or not self._registered or value in self._registered or not self._active(rule):
+        known = not rule or not self._registered or text.halfwidth(value) in self._registered
+        if verdict.rule or not rule or known or not self._active(rule):
             return verdict
         return Verdict(rule, warnings=verdict.warnings)
 
