@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -126,3 +127,46 @@ def test_a_tmpfs_is_told_from_a_disk() -> None:
     kind, caveats = disk.filesystem(Path(__file__).parent)
     assert kind not in ("", "tmpfs")
     assert "swap" not in caveats
+
+
+def test_more_than_was_allowed_through_a_pipe_is_an_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"x" * 11)
+    os.close(writing)
+    with pytest.raises(OSError) as told:
+        disk.receive(reading, tmp_path / "a", 10)
+    os.close(reading)
+    assert told.value.errno == errno.EFBIG
+
+
+def test_nothing_to_destroy_is_no_trouble() -> None:
+    assert disk.destroy_named([]) == []
+
+
+@pytest.mark.parametrize(
+    ("mount", "rotates", "caveats"),
+    [
+        (("btrfs", "rw"), True, ("copy-on-write", "names")),
+        (("zfs", "rw"), True, ("copy-on-write", "names")),
+        (("nfs4", "rw"), True, ("remote", "names")),
+        (("cifs", "rw"), True, ("remote", "names")),
+        (("fuse.sshfs", "rw"), True, ("remote", "names")),
+        (("ext4", "rw,data=journal"), True, ("data-journal", "names")),
+        (("ext4", "rw,data=ordered"), True, ("names",)),
+        (("ext4", "rw"), False, ("flash", "names")),
+        (("tmpfs", "rw"), False, ("swap",)),
+    ],
+)
+def test_what_overwriting_cannot_promise_depends_on_the_file_system(
+    mount: tuple[str, str], rotates: bool, caveats: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_mount", lambda *_: mount)
+    monkeypatch.setattr(disk, "_rotates", lambda *_: rotates)
+    assert disk._filesystem.__wrapped__(0, "/x") == (mount[0], caveats)
+
+
+def test_a_folder_that_is_gone_has_an_unknown_file_system_and_a_device_of_no_disk_does_not_rotate(
+    tmp_path: Path,
+) -> None:
+    assert disk.filesystem(tmp_path / "nowhere") == ("unknown", ("unknown",))
+    assert not disk._rotates(os.makedev(0, 999))

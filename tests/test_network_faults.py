@@ -220,7 +220,7 @@ def test_rows_57_and_58_through_the_whole_program_a_cut_ends_in_one_delivery(
 
 
 def _wait(what: Any) -> None:
-    for _ in range(200):
+    for _ in range(1500):
         if what():
             return
         time.sleep(0.02)

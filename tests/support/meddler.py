@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,16 @@ def fail(_subject: str, code: str) -> None:
     raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)), _subject)
 
 
+def mistake(_subject: str) -> None:
+    """We have made one: what is raised is no answer of the world's."""
+    raise ZeroDivisionError("王小明")
+
+
+def die(_subject: str) -> None:
+    """The process is killed."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def rewrite(subject: str, new: str, pattern: str | None = None) -> None:
     """Someone who has the file open writes the content of another over it. `pattern` finds it below `new`'s folder."""
     target = next(Path(new).parent.rglob(pattern)) if pattern else Path(subject)
@@ -66,7 +77,9 @@ def remove(subject: str, other: str | None = None) -> None:
     _REAL["unlink"](other or subject)
 
 
-ACTS: dict[str, Callable[..., None]] = {"fail": fail, "rewrite": rewrite, "swap": swap, "remove": remove}
+ACTS: dict[str, Callable[..., None]] = {
+    "fail": fail, "mistake": mistake, "die": die, "rewrite": rewrite, "swap": swap, "remove": remove
+}  # fmt: skip
 _REAL: dict[str, Any] = {name: getattr(os, name) for name in ("rename", "unlink")}
 
 
