@@ -355,3 +355,10 @@ def test_a_drop_folder_that_may_not_be_read_or_written_is_told_and_tried_again(w
     world.drop.chmod(0o700)
     world.once()
     judge(world, {"一月": made})
+
+
+def test_no_reserve_is_taken_from_a_disk_that_has_no_room_for_it(world: World) -> None:
+    with mounted(world.state, "size=1m"):
+        reserve.keep(world.state)
+        assert not (world.state / reserve.NAME).exists()
+        assert not reserve.release(world.state)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from exchanged.batch import Checks
 from exchanged.comparison import question
+from exchanged.disk import DurabilityLost
 from exchanged.errors import IntegrityFailure, NotYet
 from exchanged.ledger import GENESIS, Comparison, Entries, Entry, Ledger, Record, Source, store
 from exchanged.secrets import Secrets
@@ -237,3 +238,51 @@ def test_what_is_hidden_can_be_shown_and_differs_every_time(text: str) -> None:
     secrets = Secrets(b"k" * 32)
     assert secrets.reveal(secrets.conceal(text)) == text
     assert secrets.conceal(text) != secrets.conceal(text)
+
+
+def test_a_ledger_that_lost_what_it_remembers_is_damaged(ledger: Ledger) -> None:
+    ledger._writer.execute("DELETE FROM meta WHERE key = 'paused'")
+    with pytest.raises(IntegrityFailure) as told:
+        _ = ledger.paused
+    assert told.value.code == "ledger.damaged"
+
+
+def test_a_name_that_was_never_hidden_by_us_is_damage(ledger: Ledger) -> None:
+    batch = claimed(ledger)
+    ledger._writer.execute("UPDATE batch SET stem = ?", (bytes(40),))
+    with pytest.raises(IntegrityFailure) as told:
+        ledger.batch(batch.id)
+    assert told.value.code == "ledger.damaged"
+
+
+def test_an_empty_ledger_is_not_gone_on_with_under_another_key(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.close()
+    (tmp_path / "ledger.key").unlink()
+    with pytest.raises(NotYet) as told:
+        opened(tmp_path)
+    assert (told.value.code, told.value.again) == ("ledger.key_missing", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code"),
+    [
+        ("SQLITE_BUSY_SNAPSHOT", NotYet, "ledger.unavailable"),
+        ("SQLITE_FULL", NotYet, "ledger.unavailable"),
+        ("SQLITE_IOERR_READ", NotYet, "ledger.unavailable"),
+        ("SQLITE_CORRUPT_INDEX", IntegrityFailure, "ledger.damaged"),
+        ("SQLITE_NOTADB", IntegrityFailure, "ledger.damaged"),
+    ],
+)
+def test_an_error_of_the_database_passes_or_is_damage(name: str, kind: type[Exception], code: str) -> None:
+    error = sqlite3.OperationalError()
+    error.sqlite_errorname = name
+    told = store.trouble(error)
+    assert isinstance(told, kind)
+    assert getattr(told, "code", None) == code
+
+
+@pytest.mark.parametrize("name", store.UNSURE)
+def test_after_a_failed_fsync_of_the_database_nothing_is_sure(name: str) -> None:
+    error = sqlite3.OperationalError()
+    error.sqlite_errorname = name
+    assert isinstance(store.trouble(error), DurabilityLost)

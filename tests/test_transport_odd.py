@@ -17,7 +17,7 @@ import pytest
 from exchanged.batch import Parcel
 from exchanged.errors import Held, NotYet, Problem
 from exchanged.stages.deliver import deliver
-from exchanged.transports.server import Folder
+from exchanged.transports.server import Folder, Handle
 from exchanged.transports.sftp import Sftp
 from tests.support import oddserver as odd
 
@@ -145,6 +145,47 @@ def test_reading_that_is_forbidden_falls_back_to_nothing(root: Path, package: Pa
         assert trouble(lambda: send(package, port)) == "delivery.server_refused"
         assert send(package, port, verify="size").method == "size"
         assert send(package, port, verify="size").already
+
+
+def test_a_final_file_that_cannot_be_compared_is_neither_taken_for_ours_nor_replaced(
+    root: Path, package: Parcel
+) -> None:
+    class Fails(Folder):
+        def open(self, path: str, flags: int, attr: Any) -> Any:
+            return super().open(path, flags, attr) if flags & 3 else paramiko.sftp.SFTP_FAILURE
+
+    (root / FINAL).write_bytes(Path(package.path).read_bytes())
+    with odd.odd_server(root, Fails) as port:
+        assert trouble(lambda: send(package, port)) == "delivery.server_refused"
+    assert [entry.name for entry in root.iterdir()] == [FINAL]
+
+
+def test_a_part_that_cannot_be_gone_on_with_is_a_trouble_with_a_name(root: Path, package: Parcel) -> None:
+    class Refuses(Folder):
+        def open(self, path: str, flags: int, attr: Any) -> Any:
+            handle = super().open(path, flags, attr)
+
+            class Never(Handle):
+                def write(self, offset: int, data: Any) -> int:
+                    return int(paramiko.sftp.SFTP_PERMISSION_DENIED)
+
+            if isinstance(handle, Handle):
+                handle.__class__ = Never
+            return handle
+
+    (root / PART).write_bytes(Path(package.path).read_bytes()[:20_000])
+    with odd.odd_server(root, Refuses) as port:
+        assert trouble(lambda: send(package, port)) == "delivery.server_refused"
+    assert not (root / FINAL).exists()
+
+
+def test_a_wrong_part_of_what_was_offered_stays_for_its_absence_would_say_that_it_was_renamed(
+    root: Path, package: Parcel
+) -> None:
+    (root / PART).write_bytes(Path(package.path).read_bytes()[:20_000])
+    with odd.odd_server(root, odd.Flips) as port:
+        assert trouble(lambda: send(package, port, offered=True)) == "delivery.verification_failed"
+    assert [entry.name for entry in root.iterdir()] == [PART]
 
 
 BABBLE: dict[str, tuple[Callable[[socket.socket], Any], set[str]]] = {

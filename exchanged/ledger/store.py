@@ -172,12 +172,9 @@ class Store:
 
     def prepare(self, statements: Iterable[str]) -> None:
         """Run statements that only concern this connection: no other writer has to wait for them, or they for it."""
-        with self._changing:
-            try:
-                for statement in statements:
-                    self._writer.execute(statement)
-            except sqlite3.DatabaseError as error:
-                raise trouble(error) from None
+        with self._changing, _understood():
+            for statement in statements:
+                self._writer.execute(statement)
 
     def commit(self) -> None:
         """The instant at which a change has happened."""
@@ -194,12 +191,8 @@ class Store:
 
     def changes(self) -> tuple[int, int]:
         """Differs from an earlier answer when anything has been written to the ledger since, by whomever."""
-        with self._changing:  # between two transactions: none is counted that readers cannot see yet
-            try:
-                version = int(self._writer.execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.DatabaseError as error:
-                raise trouble(error) from None
-            return version, self._writer.total_changes
+        with self._changing, _understood():  # between two transactions: none is counted that readers cannot see yet
+            return int(self._writer.execute("PRAGMA data_version").fetchone()[0]), self._writer.total_changes
 
     # --- events ---------------------------------------------------------------------------------------------------
 
