@@ -10,6 +10,7 @@ import pytest
 
 from exchanged import config
 from exchanged.engine import Engine
+from exchanged.errors import IntegrityFailure
 from exchanged.flow import DEATHS, FAILURES, whose
 from exchanged.states import State
 from tests.support import clock, meddler, mounts, scans
@@ -100,8 +101,23 @@ def test_what_was_withdrawn_while_it_waited_for_its_turn_is_left_alone(world: Wo
     judge(world, withdrawn={"一月": made})
 
 
-def test_a_ledger_that_cannot_be_written_stops_the_work_and_loses_none(world: World) -> None:
-    """The disk is full to the last byte, the reserve gone: what could not be recorded is not done."""
+def test_a_ledger_that_is_found_altered_in_the_middle_of_a_step_ends_the_work(world: World) -> None:
+    world.run("hold")
+    complete(world)
+    world.once()
+    engine = Engine(config.load(world.file))
+    batch = engine.ledger.batch(only(world)["batch"])
+    assert batch is not None
+    engine.ledger._writer.execute("UPDATE source SET name = ?", (bytes(40),))
+    with pytest.raises(IntegrityFailure):
+        engine._flow.advance(batch)
+    engine.close()
+    assert list(world.inbox.iterdir()) == []
+
+
+@pytest.mark.parametrize("room", [0, 44, 52, 60, 76])
+def test_a_ledger_that_cannot_be_written_stops_the_work_and_loses_none(world: World, room: int) -> None:
+    """The disk is full but for so many KiB, the reserve gone: wherever that strikes, all goes on when there is room."""
     with mounts.mounted(world.state, "size=48m"):
         world.server.stop()
         made = complete(world)
@@ -109,11 +125,11 @@ def test_a_ledger_that_cannot_be_written_stops_the_work_and_loses_none(world: Wo
         assert only(world)["reason"] == "delivery.unreachable"
         world.server.start()
         (world.state / "reserve").unlink()
-        filler = mounts.fill(world.state)
+        filler = mounts.fill(world.state, room << 10)
         world.under = clock.shifted("+10m")
         assert world.run("once").returncode == 3
-        assert list(world.inbox.iterdir()) == []
         filler.unlink()
+        world.under = clock.shifted("+30m")
         world.once()
         judge(world, {"一月": made})
 
