@@ -158,7 +158,8 @@ class Store:
                 try:
                     yield
                 except BaseException:
-                    self._writer.execute("ROLLBACK")
+                    if self._writer.in_transaction:  # where the disk is full, sqlite has rolled it back itself
+                        self._writer.execute("ROLLBACK")
                     raise
                 self.commit()
             except sqlite3.DatabaseError as error:
@@ -172,12 +173,9 @@ class Store:
 
     def prepare(self, statements: Iterable[str]) -> None:
         """Run statements that only concern this connection: no other writer has to wait for them, or they for it."""
-        with self._changing:
-            try:
-                for statement in statements:
-                    self._writer.execute(statement)
-            except sqlite3.DatabaseError as error:
-                raise trouble(error) from None
+        with self._changing, _understood():
+            for statement in statements:
+                self._writer.execute(statement)
 
     def commit(self) -> None:
         """The instant at which a change has happened."""
@@ -194,11 +192,9 @@ class Store:
 
     def changes(self) -> tuple[int, int]:
         """Differs from an earlier answer when anything has been written to the ledger since, by whomever."""
-        with self._changing:  # between two transactions: none is counted that readers cannot see yet
-            try:
-                version = int(self._writer.execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.DatabaseError as error:
-                raise trouble(error) from None
+        # between two transactions: none is counted that readers cannot see yet
+        with self._changing, _understood():
+            version = int(self._writer.execute("PRAGMA data_version").fetchone()[0])
             return version, self._writer.total_changes
 
     # --- events ---------------------------------------------------------------------------------------------------
@@ -238,7 +234,7 @@ class Store:
 
 @contextlib.contextmanager
 def _understood() -> Iterator[None]:
-    """What goes wrong in reading means: not now, or a value that was never written so."""
+    """What goes wrong in asking means: not now, or a value that was never written so."""
     try:
         yield
     except sqlite3.DatabaseError as error:
