@@ -120,7 +120,7 @@ def _reach(endpoint: Endpoint) -> socket.socket:
         sock = socket.create_connection((endpoint.host, endpoint.port), timeout=endpoint.timeout)
     except TimeoutError:
         raise NotYet("delivery.timeout", stage="connect") from None
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # the latter: two dots side by side, more than 63 characters between dots
         raise NotYet("delivery.unreachable", error="name") from None
     except OSError as error:
         raise NotYet("delivery.unreachable", error=errno.errorcode.get(error.errno or 0, "unknown")) from None
