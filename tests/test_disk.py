@@ -126,3 +126,63 @@ def test_a_tmpfs_is_told_from_a_disk() -> None:
     kind, caveats = disk.filesystem(Path(__file__).parent)
     assert kind not in ("", "tmpfs")
     assert "swap" not in caveats
+
+
+def test_what_a_pipe_brings_is_written_whole_and_no_more_than_is_allowed(tmp_path: Path) -> None:
+    for most, whole in ((10, True), (9, False)):
+        out, into = os.pipe()
+        os.write(into, b"0123456789")
+        os.close(into)
+        target = tmp_path / str(most)
+        if whole:
+            assert disk.receive(out, target, most) == 10
+            assert target.read_bytes() == b"0123456789"
+            assert target.stat().st_mode & 0o777 == 0o600
+        else:
+            with pytest.raises(OSError, match="too large"):
+                disk.receive(out, target, most)
+        os.close(out)
+
+
+def test_files_that_a_recovery_looks_for_lose_their_names_before_their_content(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b")]
+    for path in paths:
+        path.write_bytes(b"secret")
+    held = [os.open(path, os.O_RDONLY) for path in paths]
+    assert [end.method for end in disk.destroy_named(paths)] == ["overwritten", "overwritten"]
+    assert list(tmp_path.iterdir()) == []
+    for fd in held:
+        assert os.fstat(fd).st_size == 0
+        os.close(fd)
+    assert disk.destroy_named([]) == []
+
+
+def test_a_folder_is_destroyed_whole_and_again_means_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("x")
+    disk.destroy_tree(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    disk.destroy_tree(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "rotates", "caveats"),
+    [
+        ("tmpfs", "rw", False, ("swap",)),
+        ("ext4", "rw", True, ("names",)),
+        ("ext4", "rw,data=journal", True, ("data-journal", "names")),
+        ("ext4", "rw,data=ordered", False, ("flash", "names")),
+        ("btrfs", "rw", True, ("copy-on-write", "names")),
+        ("overlay", "rw", False, ("copy-on-write", "flash", "names")),
+        ("nfs4", "rw", True, ("remote", "names")),
+        ("fuse.sshfs", "rw", True, ("remote", "names")),
+    ],
+)
+def test_what_overwriting_cannot_promise_is_told_by_file_system_and_device(
+    kind: str, options: str, rotates: bool, caveats: tuple[str, ...]
+) -> None:
+    assert disk._caveats(kind, options, rotates) == caveats
+
+
+def test_of_a_folder_that_is_gone_nothing_is_known(tmp_path: Path) -> None:
+    assert disk.filesystem(tmp_path / "gone") == ("unknown", ("unknown",))
