@@ -300,8 +300,13 @@ def filesystem(path: Path) -> tuple[str, tuple[str, ...]]:
 @lru_cache(maxsize=64)
 def _filesystem(device: int, path: str) -> tuple[str, tuple[str, ...]]:
     kind, options = _mount(device, path)
+    return kind, _caveats(kind, options, _rotates(device))
+
+
+def _caveats(kind: str, options: str, rotates: bool) -> tuple[str, ...]:
+    """What overwriting cannot promise on a file system of this kind, mounted so, on such a device."""
     if kind in {"tmpfs", "ramfs"}:
-        return kind, ("swap",)
+        return ("swap",)
     caveats = []
     if kind in _COPY_ON_WRITE:
         caveats.append("copy-on-write")
@@ -309,9 +314,9 @@ def _filesystem(device: int, path: str) -> tuple[str, tuple[str, ...]]:
         caveats.append("remote")
     if "data=journal" in options:
         caveats.append("data-journal")
-    if not _rotates(device):
+    if not rotates:
         caveats.append("flash")
-    return kind, (*caveats, "names")
+    return (*caveats, "names")
 
 
 def _mount(device: int, path: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
@@ -129,44 +128,61 @@ def test_a_tmpfs_is_told_from_a_disk() -> None:
     assert "swap" not in caveats
 
 
-def test_more_than_was_allowed_through_a_pipe_is_an_error(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    os.write(writing, b"x" * 11)
-    os.close(writing)
-    with pytest.raises(OSError) as told:
-        disk.receive(reading, tmp_path / "a", 10)
-    os.close(reading)
-    assert told.value.errno == errno.EFBIG
+def test_what_a_pipe_brings_is_written_whole_and_no_more_than_is_allowed(tmp_path: Path) -> None:
+    for most, whole in ((10, True), (9, False)):
+        out, into = os.pipe()
+        os.write(into, b"0123456789")
+        os.close(into)
+        target = tmp_path / str(most)
+        if whole:
+            assert disk.receive(out, target, most) == 10
+            assert target.read_bytes() == b"0123456789"
+            assert target.stat().st_mode & 0o777 == 0o600
+        else:
+            with pytest.raises(OSError, match="too large"):
+                disk.receive(out, target, most)
+        os.close(out)
 
 
-def test_nothing_to_destroy_is_no_trouble() -> None:
+def test_files_that_a_recovery_looks_for_lose_their_names_before_their_content(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b")]
+    for path in paths:
+        path.write_bytes(b"secret")
+    held = [os.open(path, os.O_RDONLY) for path in paths]
+    assert [end.method for end in disk.destroy_named(paths)] == ["overwritten", "overwritten"]
+    assert list(tmp_path.iterdir()) == []
+    for fd in held:
+        assert os.fstat(fd).st_size == 0
+        os.close(fd)
     assert disk.destroy_named([]) == []
 
 
+def test_a_folder_is_destroyed_whole_and_again_means_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("x")
+    disk.destroy_tree(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    disk.destroy_tree(tmp_path / "a")
+
+
 @pytest.mark.parametrize(
-    ("mount", "rotates", "caveats"),
+    ("kind", "options", "rotates", "caveats"),
     [
-        (("btrfs", "rw"), True, ("copy-on-write", "names")),
-        (("zfs", "rw"), True, ("copy-on-write", "names")),
-        (("nfs4", "rw"), True, ("remote", "names")),
-        (("cifs", "rw"), True, ("remote", "names")),
-        (("fuse.sshfs", "rw"), True, ("remote", "names")),
-        (("ext4", "rw,data=journal"), True, ("data-journal", "names")),
-        (("ext4", "rw,data=ordered"), True, ("names",)),
-        (("ext4", "rw"), False, ("flash", "names")),
-        (("tmpfs", "rw"), False, ("swap",)),
+        ("tmpfs", "rw", False, ("swap",)),
+        ("ext4", "rw", True, ("names",)),
+        ("ext4", "rw,data=journal", True, ("data-journal", "names")),
+        ("ext4", "rw,data=ordered", False, ("flash", "names")),
+        ("btrfs", "rw", True, ("copy-on-write", "names")),
+        ("overlay", "rw", False, ("copy-on-write", "flash", "names")),
+        ("nfs4", "rw", True, ("remote", "names")),
+        ("fuse.sshfs", "rw", True, ("remote", "names")),
     ],
 )
-def test_what_overwriting_cannot_promise_depends_on_the_file_system(
-    mount: tuple[str, str], rotates: bool, caveats: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+def test_what_overwriting_cannot_promise_is_told_by_file_system_and_device(
+    kind: str, options: str, rotates: bool, caveats: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(disk, "_mount", lambda *_: mount)
-    monkeypatch.setattr(disk, "_rotates", lambda *_: rotates)
-    assert disk._filesystem.__wrapped__(0, "/x") == (mount[0], caveats)
+    assert disk._caveats(kind, options, rotates) == caveats
 
 
-def test_a_folder_that_is_gone_has_an_unknown_file_system_and_a_device_of_no_disk_does_not_rotate(
-    tmp_path: Path,
-) -> None:
-    assert disk.filesystem(tmp_path / "nowhere") == ("unknown", ("unknown",))
-    assert not disk._rotates(os.makedev(0, 999))
+def test_of_a_folder_that_is_gone_nothing_is_known(tmp_path: Path) -> None:
+    assert disk.filesystem(tmp_path / "gone") == ("unknown", ("unknown",))

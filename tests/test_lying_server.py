@@ -20,7 +20,7 @@ from exchanged import messages
 from exchanged.batch import Parcel
 from exchanged.errors import Held, NotYet, Problem
 from exchanged.stages.deliver import deliver
-from exchanged.transports import Endpoint
+from exchanged.transports import Denied, Endpoint
 from exchanged.transports.probe import probe
 from exchanged.transports.sftp import Sftp
 from tests.support import liar as lies
@@ -45,6 +45,7 @@ ENDS = {
     "Full": ("delivery.server_full", "8.2 KB free", "make room"),  # row 60
     "Honest": (None, "", ""),
     "NoStat": (None, "", ""),  # row 62
+    "OnlyPosix": (None, "", ""),
     "Endless": (None, "", ""),  # row 68: its list is never asked for
 }
 
@@ -128,6 +129,17 @@ def test_row_62_a_file_moved_away_at_once_is_sent_once_whatever_is_tried(place: 
         assert problem(lambda: place.send(place.endpoint(port), offered=True)).code == "delivery.gone"
         assert place.send(place.endpoint(port, moved_away=True), offered=True).gone
     assert [place.same(path) for path in (place.folder / "taken").iterdir()] == [True]
+
+
+def test_a_rename_that_replaces_is_not_used_where_something_lies_there(place: Place) -> None:
+    (place.inbox / "a").write_bytes(b"new")
+    (place.inbox / "b").write_bytes(b"there")
+    with place.liar("OnlyPosix") as port:
+        courier = Sftp(place.endpoint(port))
+        with pytest.raises(Denied):
+            courier.connect().rename("/inbox/a", "/inbox/b")
+        courier.close()
+    assert (place.inbox / "b").read_bytes() == b"there"
 
 
 def test_row_65_a_server_that_changes_its_host_key_gets_nothing(place: Place) -> None:

@@ -210,3 +210,14 @@ def test_places_are_a_sample_and_counts_are_whole() -> None:
     assert comparison.counts == {"level-jump": 1500, "serial-gap": 1}
     assert len(comparison.places) == 1000
     assert {one.rule for one in comparison.places} == {"level-jump", "serial-gap"}
+
+
+def test_rules_that_are_switched_off_ask_nothing_of_the_history() -> None:
+    certs = [Cert(person=0, day=day, serial=day + 1, what=day) for day in range(3)]
+    for off in (("many-awards", "level-jump"), ("daily-burst",), SCREEN):
+        rest = [rule for rule in SCREEN if rule not in off]
+        with history(thresholds=LOW, severity=dict.fromkeys(off, "off")) as past:
+            past.enter(certs[:2])
+            counts = past.enter(certs[2:])[1].counts
+        assert not set(counts) & set(off)
+        assert ("many-awards" in counts) == ("many-awards" in rest)

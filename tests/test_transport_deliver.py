@@ -194,7 +194,7 @@ def test_a_package_that_is_not_what_was_sealed_never_leaves_the_house(
         (tmp_path / "other").write_bytes(data)
         path.symlink_to(tmp_path / "other")
     elif damage != "gone":
-        path.write_bytes(data[:-1] if damage == "shorter" else b"X" + data[1:])
+        path.write_bytes(data[:-1] if damage == "shorter" else bytes([data[0] ^ 1]) + data[1:])
     courier = couriers(sshd.endpoint(inbox))
     assert failure(lambda: deliver(package, BATCH, courier), Held).code == "delivery.package_changed"
     assert not courier.kept()

@@ -17,6 +17,7 @@ import pytest
 from exchanged.batch import Parcel
 from exchanged.errors import Held, NotYet, Problem
 from exchanged.stages.deliver import deliver
+from exchanged.transports.probe import probe
 from exchanged.transports.server import Folder, Handle
 from exchanged.transports.sftp import Sftp
 from tests.support import oddserver as odd
@@ -254,3 +255,67 @@ def test_what_is_no_sftp_server_ends_the_connection(package: Parcel, kind: str) 
         started = time.monotonic()
         assert trouble(lambda: send(package, port, timeout=1.0)) == code
         assert time.monotonic() - started < 5
+
+
+def test_a_final_file_that_may_not_be_read_is_neither_believed_nor_touched(root: Path, package: Parcel) -> None:
+    class Shut(Folder):
+        def open(self, path: str, flags: int, attr: Any) -> Any:
+            return paramiko.sftp.SFTP_PERMISSION_DENIED
+
+    (root / FINAL).write_bytes(Path(package.path).read_bytes())
+    with odd.odd_server(root, Shut) as port:
+        assert trouble(lambda: send(package, port)) == "delivery.server_refused"
+    assert [entry.name for entry in root.iterdir()] == [FINAL]
+
+
+def test_a_file_that_cannot_be_read_any_more_once_it_has_its_name_was_verified_before(
+    root: Path, package: Parcel
+) -> None:
+    class Shuts(Folder):
+        def open(self, path: str, flags: int, attr: Any) -> Any:
+            return paramiko.sftp.SFTP_PERMISSION_DENIED if path.endswith(FINAL) else super().open(path, flags, attr)
+
+    with odd.odd_server(root, Shuts) as port:
+        done = send(package, port)
+    assert (done.already, done.method) == (False, "readback")
+    assert right(root / FINAL, package)
+
+
+def test_an_unfinished_file_that_takes_no_more_bytes_is_left_and_said(root: Path, package: Parcel) -> None:
+    class Stuffed(Handle):
+        def write(self, offset: int, data: Any) -> int:
+            return paramiko.sftp.SFTP_FAILURE
+
+    class Takes(Folder):
+        def open(self, path: str, flags: int, attr: Any) -> Any:
+            handle = super().open(path, flags, attr)
+            if isinstance(handle, Handle):
+                handle.__class__ = Stuffed
+            return handle
+
+    begun = Path(package.path).read_bytes()[:20_000]
+    (root / PART).write_bytes(begun)
+    with odd.odd_server(root, Takes) as port:
+        with pytest.raises(NotYet) as caught:
+            send(package, port)
+        assert (caught.value.code, caught.value.facts["operation"]) == ("delivery.server_refused", "write")
+    assert (root / PART).read_bytes() == begun
+
+
+def test_an_unfinished_file_of_an_offered_package_stays_for_its_absence_would_say_that_it_was_renamed(
+    root: Path, package: Parcel
+) -> None:
+    (root / PART).write_bytes(b"?" * 10)
+    with odd.odd_server(root, odd.Flips) as port:
+        assert trouble(lambda: send(package, port, offered=True)) == "delivery.verification_failed"
+        assert [entry.name for entry in root.iterdir()] == [PART]
+    with odd.odd_server(root) as port:
+        assert not send(package, port, offered=True).already
+    assert right(root / FINAL, package)
+
+
+def test_the_probe_says_that_what_it_reads_back_is_not_what_it_wrote_and_leaves_nothing(root: Path) -> None:
+    with odd.odd_server(root, odd.Flips) as port:
+        last = probe(Sftp(odd.endpoint(port)))[-1]
+    assert (last.name, last.ok, last.code) == ("verify", False, "delivery.verification_failed")
+    assert list(root.iterdir()) == []

@@ -116,6 +116,7 @@ def test_known_hosts_lines_for_others_or_revoked_do_not_count(sshd: Sshd, tmp_pa
     assert pins(f"{here} {key}\n@revoked {here} {key}\n") == ()
     assert pins(f"@cert-authority {here} {key}\n") == ()
     assert pins(f"{here} ssh-rsa {key.split()[1]}\n") == ()
+    assert pins(f"{here} ssh-ed25519 not-base64!\n") == ()
     assert pins("|1|bad|hash ssh-ed25519 AAAA\n\x00\n@revoked\n") == ()
 
 

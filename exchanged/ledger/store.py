@@ -158,7 +158,8 @@ class Store:
                 try:
                     yield
                 except BaseException:
-                    self._writer.execute("ROLLBACK")
+                    if self._writer.in_transaction:  # where the disk is full, sqlite has rolled it back itself
+                        self._writer.execute("ROLLBACK")
                     raise
                 self.commit()
             except sqlite3.DatabaseError as error:
@@ -191,8 +192,10 @@ class Store:
 
     def changes(self) -> tuple[int, int]:
         """Differs from an earlier answer when anything has been written to the ledger since, by whomever."""
-        with self._changing, _understood():  # between two transactions: none is counted that readers cannot see yet
-            return int(self._writer.execute("PRAGMA data_version").fetchone()[0]), self._writer.total_changes
+        # between two transactions: none is counted that readers cannot see yet
+        with self._changing, _understood():
+            version = int(self._writer.execute("PRAGMA data_version").fetchone()[0])
+            return version, self._writer.total_changes
 
     # --- events ---------------------------------------------------------------------------------------------------
 
@@ -231,7 +234,7 @@ class Store:
 
 @contextlib.contextmanager
 def _understood() -> Iterator[None]:
-    """What goes wrong in reading means: not now, or a value that was never written so."""
+    """What goes wrong in asking means: not now, or a value that was never written so."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -136,9 +136,6 @@ class Folder(paramiko.SFTPServerInterface):
 
         return self._do(move)
 
-    def posix_rename(self, oldpath: str, newpath: str) -> int:
-        return self._do(lambda: self._real(oldpath).replace(self._real(newpath)))
-
     def mkdir(self, path: str, attr: paramiko.SFTPAttributes) -> int:
         return self._do(lambda: self._real(path).mkdir(mode=0o700))
 

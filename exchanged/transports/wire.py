@@ -87,13 +87,6 @@ def handle(reply: Reply, operation: str) -> bytes:
     return take_text(reply.body)[0]
 
 
-def extended(reply: Reply, operation: str) -> bytes:
-    """What an extension answered."""
-    if reply.kind != EXTENDED_REPLY:
-        raise denied(reply, operation)
-    return reply.body
-
-
 def denied(reply: Reply, operation: str) -> Exception:
     """The refusal in an answer that is not what was asked for, without the server's words: nobody vouches for them."""
     if reply.status is None:

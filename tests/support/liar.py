@@ -105,6 +105,12 @@ if asyncssh is not None:
 
         posix_rename = rename
 
+    class OnlyPosix(Honest):
+        """Knows no rename but the one that replaces what is there."""
+
+        def rename(self, oldpath: bytes, newpath: bytes) -> Any:
+            raise asyncssh.SFTPOpUnsupported("no")
+
     class NoStat(Honest):
         """Refuses to tell what lies where."""
 
