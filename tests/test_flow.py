@@ -300,3 +300,41 @@ def test_what_a_person_must_decide_is_held_and_goes_on_from_there(ledger: Ledger
     assert going.release(batch(ledger))
     going.advance(batch(ledger), lambda: False)
     assert batch(ledger).state is State.CONFIRMED
+
+
+def test_a_reason_without_a_line_of_its_own_in_the_log_is_waited_out_like_any_other(
+    ledger: Ledger, tmp_path: Path, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    stages = Stages(tmp_path)
+    stages.confirm = raising(NotYet("batch.unknown"))  # type: ignore[method-assign]
+    Flow(ledger, stages).advance(batch(ledger))  # type: ignore[arg-type]
+    assert (batch(ledger).state, batch(ledger).reason) == (State.VALIDATED, "batch.unknown")
+    assert [one["event"] for one in lines()] == ["batch.deferred"]
+
+
+def test_a_released_correction_corrects_what_is_left_then(ledger: Ledger, tmp_path: Path) -> None:
+    going = Flow(ledger, Stages(tmp_path))  # type: ignore[arg-type]
+    ledger.note(batch(ledger), "batch.noted", corrects=[{"batch": "jx-0", "records": "1"}])
+    for reason, left in (("operator.hold", [{"batch": "jx-0", "records": "1"}]), ("correction.changed", None)):
+        ledger.move(batch(ledger), State.HELD, reason=reason, reason_facts={})
+        assert going.release(batch(ledger))
+        assert (batch(ledger).state, batch(ledger).facts["corrects"]) == (State.VALIDATED, left)
+
+
+def test_a_batch_is_taken_back_only_while_it_cannot_have_arrived(ledger: Ledger, tmp_path: Path) -> None:
+    going, first, second = Flow(ledger, Stages(tmp_path)), *NAMES  # type: ignore[arg-type]
+    ledger.begin(batch(ledger, first))
+    assert not going.withdraw(batch(ledger, first), "typo"), "at work"
+    ledger.crashed()
+    assert going.withdraw(batch(ledger, first), SECRET)
+    assert batch(ledger, first).state is State.WITHDRAWN
+    assert ledger.shown(batch(ledger, first).facts["note"]) == SECRET
+    assert SECRET not in json.dumps([dict(event.facts) for event in ledger.events()], ensure_ascii=False)
+    assert not going.withdraw(batch(ledger, first), "again"), "finished"
+    for after in (State.CONFIRMED, State.SEALED):
+        ledger.move(batch(ledger, second), after)
+    ledger.note(batch(ledger, second), "delivery.offered", offered="then")
+    assert not going.withdraw(batch(ledger, second), "typo"), "it may have arrived"
+    ledger.move(batch(ledger, second), State.HELD, reason="delivery.conflict", reason_facts={})
+    assert going.withdraw(batch(ledger, second), "typo"), "someone has looked"
+    assert batch(ledger, second).state is State.WITHDRAWN

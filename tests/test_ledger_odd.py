@@ -146,6 +146,14 @@ def test_what_is_written_in_no_way_that_this_program_writes_is_damage(ledger: Le
         ledger.batches()
 
 
+def test_a_ledger_without_a_table_is_damaged_for_whoever_reads_compares_or_asks(ledger: Ledger, tmp_path: Path) -> None:
+    batch = claimed(ledger)
+    behind_its_back(tmp_path, "DROP TABLE source")
+    for ask in (lambda: ledger.sources(batch), ledger.unconfirmed, lambda: ledger.verify(whole=False)):
+        with pytest.raises(IntegrityFailure, match=r"ledger\.damaged"):
+            ask()
+
+
 def test_a_batch_that_is_replaced_is_superseded_in_the_same_instant(ledger: Ledger) -> None:
     first = claimed(ledger)
     second = claimed(ledger, "jx-2", first)
@@ -188,3 +196,23 @@ def test_what_sqlite_says_is_something_that_passes_or_damage_or_the_end_of_the_p
     if name:
         error.sqlite_errorname = name
     assert type(store.trouble(error)) is kind
+
+
+def test_a_scan_that_comes_wakes_its_batch_but_not_one_that_is_held(ledger: Ledger) -> None:
+    for name, held in (("jx-1", False), ("jx-2", True)):
+        ledger.move(claimed(ledger, name), State.VALIDATED)
+        ledger.wait(again(ledger, name), "confirmation.waiting", {}, 9e9)
+        if held:
+            ledger.move(again(ledger, name), State.HELD, reason="operator.hold", reason_facts={})
+        ledger.attach(again(ledger, name), Source(0, "一月.pdf", "b" * 64, 9, f"scan of {name}"))
+        batch = again(ledger, name)
+        assert (batch.next_attempt, batch.reason) == ((None, "operator.hold") if held else (0, None))
+        assert [one.position for one in ledger.sources(batch)] == [0, 1]
+    ledger.verify()
+
+
+def test_the_chain_knows_its_own_events_by_their_hash(ledger: Ledger) -> None:
+    claimed(ledger)
+    assert [ledger.happened(event.hash) for event in ledger.events()] == [True]
+    assert ledger.happened(ledger.head())
+    assert not ledger.happened("0" * 64)

@@ -319,3 +319,34 @@ def test_the_probe_says_that_what_it_reads_back_is_not_what_it_wrote_and_leaves_
         last = probe(Sftp(odd.endpoint(port)))[-1]
     assert (last.name, last.ok, last.code) == ("verify", False, "delivery.verification_failed")
     assert list(root.iterdir()) == []
+
+
+def test_what_the_server_acknowledged_and_forgot_is_not_verified(root: Path, package: Parcel) -> None:
+    class Forgets(Folder):
+        def open(self, path: str, flags: int, attr: Any) -> Any:
+            handle = super().open(path, flags, attr)
+            if flags & 3 and isinstance(handle, Handle):
+                self._real(path).unlink()
+            return handle
+
+    with odd.odd_server(root, Forgets) as port:
+        assert trouble(lambda: send(package, port)) == "delivery.verification_failed"
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "swapped"])
+def test_what_lies_under_the_final_name_after_the_rename_must_be_the_package(
+    root: Path, package: Parcel, kind: str
+) -> None:
+    class Exchanges(Folder):
+        def rename(self, oldpath: str, newpath: str) -> int:
+            result = super().rename(oldpath, newpath)
+            self._real(newpath).unlink()
+            if kind == "folder":
+                self._real(newpath).mkdir()
+            else:
+                self._real(newpath).write_bytes(b"?" * package.bytes)
+            return result
+
+    with odd.odd_server(root, Exchanges) as port:
+        assert trouble(lambda: send(package, port), Held) == "delivery.conflict"

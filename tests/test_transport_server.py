@@ -14,6 +14,8 @@ from exchanged.transports import wire as w
 from exchanged.transports.sftp import Sftp
 from tests.support import oddserver as odd
 
+OPENDIR = 11
+
 
 def test_a_person_can_look_around_in_it(tmp_path: Path) -> None:
     if shutil.which("sftp") is None:
@@ -84,3 +86,17 @@ def test_a_handle_is_good_only_for_what_it_was_opened_for(tmp_path: Path) -> Non
         assert courier.connect().look("/a") == [Entry("file", 7)], "and the session goes on"
         courier.close()
     assert (tmp_path / "a").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("name", ["/nowhere", "/a", "/out/root"])
+def test_what_is_no_folder_of_its_own_has_no_list(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").write_bytes(b"content")
+    (root / "out").symlink_to(tmp_path)
+    with odd.odd_server(root) as port:
+        courier = Sftp(odd.endpoint(port))
+        opened = courier.connect()._wire.one(OPENDIR, w.text(name))
+        assert opened.kind == w.STATUS
+        assert opened.status not in (w.OK, w.EOF)
+        courier.close()

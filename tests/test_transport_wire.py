@@ -19,7 +19,7 @@ from exchanged.transports import Denied, Entry
 from exchanged.transports import wire as w
 from exchanged.transports.probe import probe
 from exchanged.transports.server import Folder, Handle
-from exchanged.transports.sftp import CHECKS, LIMITS, STATVFS, Sftp, SftpServer
+from exchanged.transports.sftp import CHECKS, LIMITS, POSIX, STATVFS, Sftp, SftpServer
 from exchanged.transports.wire import Wire
 from tests.support import oddserver as odd
 from tests.support.rawsftp import HANDLE, UNSUPPORTED, Answer, raw
@@ -231,3 +231,40 @@ def test_a_channel_that_takes_nothing_more_is_a_lost_connection() -> None:
         with pytest.raises(NotYet) as caught:
             wire.one(w.LSTAT, w.text("/a"))
         assert lost(caught.value) == ("delivery.connection_lost", "send")
+
+
+def test_a_channel_that_was_closed_for_us_is_a_lost_connection() -> None:
+    with raw({}) as (port, _), connected(port) as server:
+        server._wire._channel.shutdown_write()  # type: ignore[attr-defined]
+        with pytest.raises(NotYet) as caught:
+            server.look("/a")
+        assert lost(caught.value) == ("delivery.connection_lost", "send")
+
+
+@pytest.mark.parametrize("greeting", [bytes([w.HANDLE]) + w.number(3), bytes([w.VERSION]) + b"\x00\x00\x03"])
+def test_a_server_that_greets_with_something_else_is_no_sftp_server(greeting: bytes) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall(w.text(greeting))
+        with pytest.raises(NotYet) as caught:
+            Wire(near, 1.0)
+    assert lost(caught.value) == ("delivery.connection_lost", "protocol")
+
+
+def test_a_server_that_knows_only_the_rename_that_replaces_is_asked_for_it_where_nothing_lies_there() -> None:
+    there: list[Answer] = [(w.STATUS, w.number(2))]  # nothing there, until something is renamed
+
+    def renamed(_body: bytes) -> Answer:
+        there[0] = (w.ATTRS, w.number(1) + w.long(10))
+        return w.STATUS, w.number(w.OK)
+
+    answers = {w.RENAME: UNSUPPORTED, w.LSTAT: lambda _: there[0], w.EXTENDED: renamed}
+    with raw(answers, [POSIX]) as (port, asked), connected(port) as server:
+        assert server.rename("/a", "/b") == Entry("file", 10)
+        with pytest.raises(Denied):
+            server.rename("/c", "/b")
+        assert asked.count(w.EXTENDED) == 1
+    with raw({w.RENAME: UNSUPPORTED}) as (port, asked), connected(port) as server:
+        with pytest.raises(Denied):
+            server.rename("/a", "/b")
+        assert w.EXTENDED not in asked, "it does not offer it"
