@@ -141,7 +141,7 @@ def test_while_the_ledger_cannot_be_written_nothing_new_is_begun_for_some_second
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     going = Flow(ledger, Stages(tmp_path))  # type: ignore[arg-type]
-    monkeypatch.setattr(engine, "PAUSE", 0.3)
+    monkeypatch.setattr(engine, "PAUSE", 1.0)
     ledger._writer.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -150,7 +150,9 @@ def test_while_the_ledger_cannot_be_written_nothing_new_is_begun_for_some_second
     assert batch(ledger).state is State.VALIDATED
     other.execute("ROLLBACK")
     other.close()
-    time.sleep(0.4)
+    ends = time.monotonic() + 10
+    while going.stalled and time.monotonic() < ends:
+        time.sleep(0.05)
     assert not going.stalled
     going.advance(batch(ledger))
     assert batch(ledger).state is State.CONFIRMED

@@ -101,11 +101,11 @@ def test_no_more_is_read_at_a_time_than_the_server_allows(limits: Answer, most: 
 
 def test_a_server_that_is_silent_while_it_is_greeted_keeps_no_connection() -> None:
     def late(_body: bytes) -> Answer:
-        time.sleep(1.0)
+        time.sleep(3.0)
         return UNSUPPORTED
 
     with raw({w.EXTENDED: late}, [LIMITS]) as (port, asked):
-        courier = Sftp(odd.endpoint(port, timeout=0.3))
+        courier = Sftp(odd.endpoint(port, timeout=1.0))
         with pytest.raises(NotYet) as caught:
             courier.connect()
         assert caught.value.code == "delivery.timeout"
