@@ -82,7 +82,7 @@ def test_a_daemon_and_the_operator_get_along(world: World) -> None:
     if released:
         world.run("release", *released)
     world.run("release")
-    world.wait(lambda: len(closed(world)) == 6, 60)
+    world.wait(lambda: len(closed(world)) == 6, 150)
     daemon.terminate()
     assert daemon.wait(30) == 0
     judge(world, dropped, log=(world.root / "log").read_text())

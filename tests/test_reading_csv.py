@@ -179,7 +179,13 @@ def test_limits_of_rows_and_columns_hold() -> None:
 
 def test_an_endless_field_is_unreadable() -> None:
     rows = [list(HEADERS), ['"' + "x" * (2 << 20) + '"', *row(1)[1:]], row(2)]
-    assert take(csv_bytes(rows), "a.csv").rules in (["file-unreadable"], ["file-too-large"])
+    assert take(csv_bytes(rows), "a.csv").rules == ["file-unreadable"]
+
+
+def test_a_quote_that_is_never_closed_is_told_as_such_however_much_follows() -> None:
+    made = csv_bytes([list(HEADERS), row(1)]) + b'"' + csv_bytes([row(2)] * 20_000)
+    (finding,) = take(made, "a.csv").findings
+    assert (finding.rule, finding.facts["why"]) == ("file-unreadable", "quotes")
     endless = csv_bytes([list(HEADERS), row(1)]) + b"x" * (2 << 20)  # no quote in it, so none is blamed
     assert dict(take(endless, "a.csv").findings[0].facts)["what"] == "piece"
 

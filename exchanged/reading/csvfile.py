@@ -171,13 +171,13 @@ class _Records:
     def __init__(self, blocks: Iterable[bytes], separator: str, number: int) -> None:
         self.number = number
         self._blocks = iter(blocks)
-        self._inside = False
+        self._inside = self._quoted = False  # of the record that is being read: has it begun, has it a quote
         self._reader = csv.reader(self._lines(), delimiter=separator, strict=True)
 
     def _lines(self) -> Iterator[str]:
         for block in self._blocks:
             for line in io.StringIO(block.decode("utf-8"), newline=""):
-                self._inside = True
+                self._inside, self._quoted = True, self._quoted or '"' in line
                 yield line
             if not self._inside:
                 return
@@ -186,11 +186,11 @@ class _Records:
         return self
 
     def __next__(self) -> list[str]:
-        self._inside = False
+        self._inside = self._quoted = False
         try:
             record = next(self._reader)
         except csv.Error as error:
-            if "field limit" in str(error):
+            if "field limit" in str(error) and not self._quoted:  # else a quote that is not closed took in what follows
                 raise too_large("piece", FIELD) from None
             raise damaged("quotes", row=self.number + 1) from None
         self.number += 1
