@@ -14,7 +14,7 @@ from exchanged.errors import IntegrityFailure
 from exchanged.flow import DEATHS, FAILURES, whose
 from exchanged.states import State
 from tests.support import clock, meddler, mounts, scans
-from tests.support.faults import mute
+from tests.support.faults import log_of, mute, said
 from tests.support.judge import judge
 from tests.support.world import World
 
@@ -82,6 +82,24 @@ def test_a_step_in_which_the_process_died_too_often_is_held(world: World) -> Non
     judge(world, held={"一月": made})
     world.run("release", batch["batch"])
     world.once()
+    judge(world, {"一月": made})
+
+
+def test_a_scan_that_comes_while_the_form_is_written_is_not_waited_for(world: World) -> None:
+    """The step had found that there was none; by the time it says so there is one."""
+    world.configure(intake={"rescan": "1s"})
+    made = world.drop_sheet("一月", 3)
+    beside = world.root.parent / "scan.pdf"
+    beside.write_bytes(scans.scan())
+    moment = {
+        "call": "rename",
+        "match": r"forms/.*\.part$",
+        "act": ["bring", str(beside), str(world.drop / "一月.pdf"), "4"],
+    }
+    daemon = meddler.daemon(world, moment)
+    world.wait(lambda: said(log_of(world), "batch.closed"))
+    daemon.terminate()
+    daemon.wait(20)
     judge(world, {"一月": made})
 
 

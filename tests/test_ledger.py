@@ -240,6 +240,15 @@ def test_what_is_hidden_can_be_shown_and_differs_every_time(text: str) -> None:
     assert secrets.conceal(text) != secrets.conceal(text)
 
 
+def test_a_step_that_found_no_scan_does_not_put_to_sleep_what_has_got_one_since(ledger: Ledger) -> None:
+    ledger.move(claimed(ledger), State.VALIDATED)
+    batch = again(ledger, "jx-20260101-0123456789")
+    ledger.begin(batch)
+    ledger.attach(batch, Source(0, "一月.pdf", "b" * 64, 9, "u"))
+    ledger.wait(batch, "confirmation.waiting", {}, 9e9)
+    assert (again(ledger, batch.id).next_attempt, again(ledger, batch.id).reason) == (0, None)
+
+
 def test_a_ledger_that_lost_what_it_remembers_is_damaged(ledger: Ledger) -> None:
     ledger._writer.execute("DELETE FROM meta WHERE key = 'paused'")
     with pytest.raises(IntegrityFailure) as told:

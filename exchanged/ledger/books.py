@@ -261,6 +261,11 @@ class Books(Clock):
                 " WHERE ordinal = ?",
                 (reason, to_json(facts), until, now(), batch.ordinal),
             )
+            self._db.execute(  # the scan may have come after the step had found that there was none
+                "UPDATE batch SET reason = NULL, next_attempt = 0 WHERE ordinal = ? AND reason = 'confirmation.waiting'"
+                " AND EXISTS (SELECT 1 FROM source WHERE batch = batch.ordinal AND position = 0)",
+                (batch.ordinal,),
+            )
 
     def wake(self, batch: Record, event: str) -> None:
         """Let a waiting batch be tried at once, by the operator's word."""

@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,15 @@ def meddled(world: World, moment: dict[str, Any], *arguments: str) -> subprocess
     """Run a command; `moment` has call, match, act (a list: name and what it needs), and if wanted nth and times."""
     argv = [sys.executable, "-m", "tests.support.meddler", json.dumps(moment), "--config", str(world.file), *arguments]
     return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+
+
+def daemon(world: World, moment: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """The daemon in such a world; its log goes to a file."""
+    argv = [sys.executable, "-m", "tests.support.meddler", json.dumps(moment), "--config", str(world.file), "run"]
+    with (world.root / "log").open("ab") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    world.daemons.append(process)
+    return process
 
 
 def once(world: World, **moment: Any) -> dict[str, Any]:
@@ -72,13 +82,20 @@ def swap(_subject: str, new: str, old: str) -> None:
     _REAL["rename"](new, old)
 
 
+def bring(_subject: str, new: str, target: str, seconds: str) -> None:
+    """Someone drops a file, and the call takes so long that it is taken meanwhile."""
+    _REAL["rename"](new, target)
+    time.sleep(float(seconds))
+
+
 def remove(subject: str, other: str | None = None) -> None:
     """Someone deletes the file."""
     _REAL["unlink"](other or subject)
 
 
 ACTS: dict[str, Callable[..., None]] = {
-    "fail": fail, "mistake": mistake, "die": die, "rewrite": rewrite, "swap": swap, "remove": remove
+    "fail": fail, "mistake": mistake, "die": die, "rewrite": rewrite, "swap": swap, "remove": remove,
+    "bring": bring,
 }  # fmt: skip
 _REAL: dict[str, Any] = {name: getattr(os, name) for name in ("rename", "unlink")}
 
