@@ -300,7 +300,8 @@ def test_a_small_package_takes_few_round_trips(sshd: Sshd, inbox: Path, tmp_path
             before = proxy.turns
             deliver(parcel(tmp_path), f"{BATCH}-{number}", courier)
             turns.append(proxy.turns - before)
-        assert min(turns) <= 8
+        # eight waits, and two closes that nobody waits for, whose answers may come before the next request
+        assert min(turns) <= 10, turns
 
 
 def test_a_kept_connection_that_died_is_replaced_without_a_word(

@@ -90,6 +90,11 @@ class Proxy:
                     data = data[: limit - passed]
                 if self.delay:
                     time.sleep(self.delay)
+                # counted before it is passed on: whoever has received it finds it counted
+                passed += len(data)
+                self.turns += counter == "seen_up" and self._last == "seen_down"
+                self._last = counter
+                setattr(self, counter, getattr(self, counter) + len(data))
                 sink.sendall(data)
                 if over:
                     if self.how != "stall":
@@ -98,10 +103,6 @@ class Proxy:
             except OSError:
                 _end(source), _end(sink)
                 return
-            passed += len(data)
-            self.turns += counter == "seen_up" and self._last == "seen_down"
-            self._last = counter
-            setattr(self, counter, getattr(self, counter) + len(data))
 
 
 def _end(sock: socket.socket, how: Cut = "close") -> None:
