@@ -227,11 +227,15 @@ class Daemon:
             log.emit("daemon.reload_refused", setting="folders.state", code="config.needs_restart", count=1)
             return
         self._watch.stop()
-        self._engine.reload(settings)
-        self._watch = Watch(settings.folders.drop, self._wake)
+        try:
+            self._engine.reload(settings)
+        except NotYet as problem:
+            log.emit("daemon.reload_refused", setting="folders.state", code=problem.code, count=1)
+        else:
+            log.emit("daemon.reloaded")
+        self._watch = Watch(self._engine.settings.folders.drop, self._wake)
         self._watch.check()
         self._rescan = 0.0
-        log.emit("daemon.reloaded")
 
     def _finish(self) -> None:
         notify("STOPPING=1")

@@ -151,15 +151,20 @@ class Engine:
         self.orphans: list[Group] = []
         self._build(settings)
 
+    @_state_trouble()
     def _build(self, settings: Settings) -> None:
-        self.settings = settings
         self._steps = Steps(settings, self.ledger, self._secrets, self._sandbox)
+        self.settings = settings
         self._flow = Flow(self.ledger, self._steps)
         self._intake = Intake(settings, self.ledger, self._secrets, self._steps.spool, self._steps.confirmation.codes)
         self._board = Board(settings, self.ledger)
 
+    @_state_trouble()
     def recover(self) -> None:
-        """Put right what an earlier run left half done. Raises IntegrityFailure when the ledger is not what it was."""
+        """Put right what an earlier run left half done.
+
+        Raises IntegrityFailure when the ledger is not what it was, NotYet when the state folder cannot be used.
+        """
         self.ledger.verify(whole=self.ledger.bytes() < SMALL)
         evidence.check(self.ledger, self.settings.folders.state)
         # an earlier run may have been killed: its agent is ours to end, its locks to clear
@@ -330,9 +335,10 @@ class Engine:
         return not self._running
 
     def reload(self, settings: Settings) -> None:
-        """Go on with other settings. Only while nothing is at work."""
-        self._steps.close()
+        """Go on with other settings. Only while nothing is at work. Raises NotYet, and goes on with the old ones."""
+        old = self._steps
         self._build(settings)
+        old.close()
 
     def post(self, final: bool = False) -> None:
         """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""

@@ -130,6 +130,22 @@ def test_a_broken_configuration_is_refused_at_reload_and_the_old_one_stays(quick
     quick.wait(lambda: closed(quick, 1), 15)
 
 
+def test_a_reload_that_the_state_folder_does_not_allow_is_refused_and_the_old_settings_stay(quick: World) -> None:
+    daemon = quick.daemon()
+    quick.wait(lambda: said(quick, "daemon.ready"))
+    outbox = quick.state / "outbox"
+    outbox.rmdir()
+    outbox.write_bytes(b"")  # no folder can be made here
+    daemon.send_signal(signal.SIGHUP)
+    refused = quick.wait(lambda: said(quick, "daemon.reload_refused"))
+    assert (refused[0]["setting"], refused[0]["code"]) == ("folders.state", "disk.failed")
+    outbox.unlink()
+    outbox.mkdir(mode=0o700)
+    quick.sheet("一月", 5)
+    quick.scan("一月")
+    quick.wait(lambda: closed(quick, 1), 15)
+
+
 def test_a_reload_changes_where_it_looks(quick: World) -> None:
     daemon = quick.daemon()
     quick.wait(lambda: said(quick, "daemon.ready"))

@@ -94,3 +94,14 @@ def test_a_form_is_taken_away_though_the_scan_came_while_nobody_was_there(stage:
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "EROFS"])
 def test_a_state_folder_that_takes_no_lock_is_said_to_be_so(stage: Stage, fault: str) -> None:
     assert strike_where(stage, "both", 0, fault, first("open", "/state/lock"))
+
+
+@pytest.mark.parametrize("call", ["mkdir", "chmod"])
+@pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "EROFS"])
+def test_a_state_folder_that_takes_no_other_folders_is_said_to_be_so(stage: Stage, fault: str, call: str) -> None:
+    assert strike_where(stage, "both", 0, fault, first(call, "/state/outbox"))
+
+
+def test_an_error_that_sqlite_passes_over_does_not_stop_the_work(stage: Stage) -> None:
+    """The name of its log is synced once more, by ourselves: see `test_ledger_odd.py`."""
+    assert strike_where(stage, "held", 4, "EIO", lambda call: call.name == "fdatasync" and call.path.endswith("/state"))

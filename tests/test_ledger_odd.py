@@ -216,3 +216,23 @@ def test_the_chain_knows_its_own_events_by_their_hash(ledger: Ledger) -> None:
     assert [ledger.happened(event.hash) for event in ledger.events()] == [True]
     assert ledger.happened(ledger.head())
     assert not ledger.happened("0" * 64)
+
+
+def test_the_name_of_the_log_is_made_durable_once_whatever_sqlite_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[BaseException | None] = [OSError("no descriptor left"), DurabilityLost("fsync failed"), None]
+    synced: list[Path] = []
+
+    def sync(folder: Path) -> None:
+        synced.append(folder)
+        if answer := answers.pop(0):
+            raise answer
+
+    monkeypatch.setattr(store, "sync_folder", sync)
+    with pytest.raises(DurabilityLost):
+        opened(tmp_path)  # its first change makes the tables, the next has to do with the key
+    ledger = opened(tmp_path)
+    ledger.remember("a", "1")
+    ledger.remember("a", "2")
+    assert (synced, ledger.remembered("a")) == ([tmp_path] * 3, "2")

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from exchanged.disk import DurabilityLost
+from exchanged.disk import DurabilityLost, sync_folder
 from exchanged.errors import IntegrityFailure, NotYet
 
 SCRIPTS = ("ledger.sql", "screening.sql", None)  # what each version of the schema has added to the one before it
@@ -68,6 +68,7 @@ class Store:
         self._path = path
         self._changing, self._looking = threading.Lock(), threading.RLock()
         self._owner: int | None = None  # the thread that is changing it
+        self._named = False  # whether the name of the log that belongs to it is known to be durable
         self.relief: Callable[[], object] = lambda: None  # makes room for the next change where there is none
         try:
             self._writer = _connect(path)
@@ -180,6 +181,10 @@ class Store:
     def commit(self) -> None:
         """The instant at which a change has happened."""
         self._writer.execute("COMMIT")
+        if not self._named:  # sqlite does this too when it makes the log, but passes over an error
+            with contextlib.suppress(OSError):  # cannot be opened just now: at the next change
+                sync_folder(self._path.parent)
+                self._named = True
 
     def close(self) -> None:
         with self._changing, self._looking:
