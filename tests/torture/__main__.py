@@ -1,6 +1,7 @@
 """Every point of the sweeps, every disk of the power cuts, every mutant, every byte: `make torture`. Takes hours.
 
-`python -m tests.torture [PART…] [--every N] [--most M] [--jobs J]`: some parts, every Nth point, M disks of a mutant.
+`python -m tests.torture [PART…] [--every N] [--first K] [--most M] [--jobs J]`: some parts, every Nth point from the
+Kth on (so that a sweep can be run whole in N pieces), M disks of a mutant.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tests.support.sweep import FAULTS, NAMED, Point, Stage, can_come, strike
 
 PHASES = [(life.name, phase) for life in LIVES for phase in range(len(life.phases))]
 _stage: Stage
+_first = 0
 _most = 10_000
 
 
@@ -58,7 +60,7 @@ def sweep(life: str, phase: int, fault: str, every: int) -> Result:
     lived = NAMED[life]
     calls = enumerate(_stage.calls(lived, phase), 1)
     found = [Point(life, phase, fault, at) for at, call in calls if can_come(fault, lived, phase, call)]
-    for point in found[::every]:
+    for point in found[_first::every]:
         result.attempt(f"points {fault}", str(point), lambda point=point: strike(_stage, point))  # type: ignore[misc]
     return result
 
@@ -67,7 +69,7 @@ def power(life: str, phase: int, every: int) -> Result:
     """Every disk that a power cut in a phase may leave."""
     result = Result()
     for number, cut in enumerate(cuts(record(_stage, NAMED[life], phase))):
-        if number % every == 0:
+        if number % every == _first:
             name = f"{life}.{phase} after {cut.after}"
             result.attempt("disks after a power cut", name, lambda cut=cut: suffer(_stage, cut))  # type: ignore[misc]
     return result
@@ -79,7 +81,7 @@ def again(life: str, phase: int, every: int) -> Result:
     for at in range(7, len(_stage.calls(NAMED[life], phase)), 40):
         recording = record_recovery(_stage, NAMED[life], phase, at)
         for number, cut in enumerate(cuts(recording, range(1)) if recording else ()):
-            if number % (5 * every) == 0:
+            if number % (5 * every) == _first:
                 name = f"{life}.{phase} killed at {at}, then after {cut.after}"
                 what = "disks after a power cut in a recovery"
                 result.attempt(what, name, lambda cut=cut: suffer(_stage, cut))  # type: ignore[misc]
@@ -96,7 +98,7 @@ def left_out(life: str, phase: int, every: int) -> Result:
     for _ in cuts(recording, known=known):
         pass
     found = [(name, mutant) for name, mutant in mutants(recording) if name not in told]
-    for name, mutant in found[::every]:
+    for name, mutant in found[_first::every]:
         tried, said = caught(_stage, mutant, known, _most)
         result.add("fsyncs left out")
         result.add("fsyncs left out and noticed", said is not None)
@@ -142,7 +144,7 @@ def flipped(first: int, step: int, every: int) -> Result:
     result, folder = Result(), Path(tempfile.mkdtemp(prefix="torture-"))
     tamper.past(folder / "state")
     for number, (offset, bit) in enumerate(tamper.flips(folder / "state" / "ledger.db", None)):
-        if number % step == first and number // step % every == 0:
+        if number % step == first and number // step % every == _first:
             said = tamper.flipped(folder / "state", folder / "copy", offset, bit)
             result.add("flipped bits")
             result.failures += [said] if said else []
@@ -164,10 +166,10 @@ PARTS: dict[str, Callable[[int], Iterable[tuple[Callable[..., Result], tuple[obj
 }
 
 
-def prepare(most: int) -> None:
+def prepare(most: int, first: int) -> None:
     """In each process: a stage of its own."""
-    global _stage, _most
-    _most = most
+    global _stage, _first, _most
+    _first, _most = first, most
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
     _stage = Stage.build(folder)
     util.Finalize(None, _stage.world.close, exitpriority=20)
@@ -186,14 +188,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="the first of the points that are tried, from 0")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--most", type=int, default=_most, help="disks that are tried of one mutant")
     given = parser.parse_args()
+    if not 0 <= given.first < given.every:
+        parser.error("--first must be less than --every")
     if why := syscalls.reason():
         print("cannot be done here:", why)
         return 2
     total, failed, began = Result(), 0, time.monotonic()
-    with ProcessPoolExecutor(given.jobs, initializer=prepare, initargs=(given.most,)) as pool:
+    with ProcessPoolExecutor(given.jobs, initializer=prepare, initargs=(given.most, given.first)) as pool:
         tasks = [task for part in given.parts or PARTS for task in PARTS[part](given.every)]
         for work, result in zip(tasks, [pool.submit(work, *args) for work, args in tasks], strict=True):
             done = _outcome(result)
