@@ -10,7 +10,7 @@ import pytest
 from pikepdf import Dictionary, Name, Pdf
 
 from exchanged.stages.confirm import examine
-from tests.support import scans
+from tests.support import rawpdf, scans
 
 SECONDS = 5.0
 
@@ -64,3 +64,20 @@ def test_one_picture_drawn_again_and_again_is_too_large() -> None:
 )
 def test_a_frame_or_a_few_layers_leave_a_scan_a_scan(content: bytes) -> None:
     assert rules(page(content)) == []
+
+
+def test_a_table_that_is_said_to_be_shorter_is_read_all_the_same() -> None:
+    """As pdfunite of Poppler writes it."""
+    made = rawpdf.file(rawpdf.scanned())
+    assert b"/Size 6" in made
+    assert rules(made.replace(b"/Size 6", b"/Size 4")) == []
+
+
+def test_a_picture_in_strips_that_are_marked_and_never_ended_is_a_scan() -> None:
+    """As a scanner writes PCLm."""
+    pdf = Pdf.new()
+    made = scans.add_page(pdf, scans.picture(150), strips=440)
+    drawing = made.obj.Contents.read_bytes().replace(b"q 595", b"/P <</MCID 0>> BDC q 595")
+    assert drawing.count(b"BDC") == 440
+    made.obj.Contents = pdf.make_stream(drawing)
+    assert rules(scans.save(pdf)) == []

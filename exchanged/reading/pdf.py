@@ -24,9 +24,13 @@ MAGIC = b"%PDF-"
 CONTENT = 8 << 20  # bytes of drawing orders of one page, unpacked
 DRAWINGS = 20_000  # of one page, forms in forms multiplied out
 DEPTH = 8
-MARKS = 200  # pieces of marked content, one in the other
+MARKS = 2000  # pieces of marked content, one in the other; a page of PCLm opens one with each strip and ends none
 REVISIONS = 30  # of a file; one that is saved again and again has some
 
+_NO_GUESS = (  # what the library says of files that common programs write, and that are read without guessing
+    "Resources is missing",
+    "reported number of objects",  # of pdfunite
+)
 _MARKED = re.compile(rb"\b(?:BDC|BMC|EMC)\b")
 _PAINTS = re.compile(rb"(?<![\w/])(?:[fFBbSs]\*?|Do|EI|sh|Tj|TJ)(?!\w)")
 
@@ -125,8 +129,8 @@ def _replaced(source: BinaryIO) -> Iterator[str | None]:
 
 
 def _repaired(pdf: pikepdf.Pdf) -> bool:
-    """Whether the library had to guess. A page without a list of its resources is no guess."""
-    return any("Resources is missing" not in str(warning) for warning in pdf.get_warnings())
+    """Whether the library had to guess."""
+    return any(not any(words in str(warning) for words in _NO_GUESS) for warning in pdf.get_warnings())
 
 
 def _name(value: Any) -> str:
