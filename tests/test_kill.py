@@ -105,3 +105,9 @@ def test_a_state_folder_that_takes_no_other_folders_is_said_to_be_so(stage: Stag
 def test_an_error_that_sqlite_passes_over_does_not_stop_the_work(stage: Stage) -> None:
     """The name of its log is synced once more, by ourselves: see `test_ledger_odd.py`."""
     assert strike_where(stage, "held", 4, "EIO", lambda call: call.name == "fdatasync" and call.path.endswith("/state"))
+
+
+def test_what_gpg_could_not_take_away_is_taken_away_at_the_end(stage: Stage) -> None:
+    unlinked = first("unlink", "/.#lk", skip=2)
+    # the names that end in x are tried while it locks, and it waits a minute for those
+    assert strike_where(stage, "printed", 1, "EIO", lambda call: not call.path.endswith("x") and unlinked(call))

@@ -136,8 +136,9 @@ class Gnupg:
         process.clear_locks(self.home)
 
     def close(self) -> None:
-        """End the agent that gpg has started; it forgets the passphrase with that."""
+        """End the agent that gpg has started; it forgets the passphrase with that. Clear what gpg could not."""
         process.kill_agents(self.home)
+        process.clear_locks(self.home)
 
     def _encrypt(self, write: Callable[[int], None], temp: Path, name: str, signer: Standing) -> Outcome:
         argv = [*self._argv(f"{name}.tar.gz", signer), *_SEALING]
