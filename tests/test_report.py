@@ -141,6 +141,32 @@ def test_it_points_at_the_annotated_workbooks_where_there_are_some() -> None:
     assert "annotated" not in rejected()[0].text and rejected()[1]["annotated"] == []
 
 
+def stopped(*findings: tuple[str, str, str | None]) -> Page:
+    """The page of a batch with these findings: rule, severity, file; its workbook has been marked."""
+    found = [
+        {"rule": rule, "severity": severity, "file": file, "sheet": None, "row": None, "column": None, "facts": {}}
+        for rule, severity, file in findings
+    ]
+    summary = {level: sum(one["severity"] == level for one in found) for level in ("error", "hold", "warn")}
+    by_rule = {rule: 1 for rule, _, _ in findings}
+    result = {**CHECKED, "findings": found, "summary": {**summary, "by_rule": by_rule}}
+    files = report.reports("jx-1", "一月", result, (), "zh", marked=["一月.annotated.xlsx"])
+    return Page(files["report.html"].decode())
+
+
+@pytest.mark.parametrize("rule", ["confirmation-code-mismatch", "confirmation-blank", "file-encrypted"])
+def test_where_only_the_scan_stops_a_batch_nobody_is_sent_to_the_spreadsheet(rule: str) -> None:
+    page = stopped(("deadline-near", "warn", "一月.xlsx"), (rule, "error", "一月.PDF"))
+    assert "表格没有错误，不必修改" in page.text and "把这里退还的表格原件和处理好的扫描件一起" in page.text
+    assert "打开同一文件夹里的" not in page.text and "改好后保存" not in page.text
+
+
+@pytest.mark.parametrize(("rule", "file"), [("file-encrypted", "一月.xlsx"), ("bad-code", "一月.xlsx")])
+def test_where_a_spreadsheet_stops_it_too_it_is_to_be_opened(rule: str, file: str) -> None:
+    page = stopped((rule, "error", file), ("confirmation-blank", "error", "一月.pdf"))
+    assert "不必修改" not in page.text and "打开同一文件夹里的" in page.text and "改好后保存" in page.text
+
+
 def test_rows_of_several_files_are_told_apart() -> None:
     second = {**CHECKED["findings"][0], "file": "二月.xlsx", "row": 9}
     files = [*CHECKED["files"], {**CHECKED["files"][0], "name": "二月.xlsx"}]

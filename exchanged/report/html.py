@@ -28,12 +28,26 @@ def page(result: Mapping[str, Any], language: str) -> str:
         t=lambda code, **facts: text(code, language, **facts),
         result=result,
         marked=[clean(name) for name in result.get("annotated", ())],
+        only_scan=_only_scan(result),
         rules=rules,
         levels=[(level, [rule for rule in rules if rule["severity"] == level]) for level in LEVELS],
         rows=_by_row(result)[:ROWS_SHOWN],
         total=sum(result["summary"].get(level, 0) for level in LEVELS),
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         many_files=many,
+    )
+
+
+def _only_scan(result: Mapping[str, Any]) -> bool:
+    """Whether all that stops the batch is its scan: then nobody has to look for a mistake in the spreadsheets."""
+    from exchanged.standard.rules import RULES
+
+    sheets = {file["name"] for file in result["files"]}
+    errors = [one for one in result["findings"] if one["severity"] == "error"]
+    return 0 < len(errors) == result["summary"]["error"] and all(
+        RULES[one["rule"]].scope == "confirmation"
+        or ((one["file"] or "").casefold().endswith(".pdf") and one["file"] not in sheets)
+        for one in errors
     )
 
 
