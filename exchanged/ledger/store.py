@@ -181,7 +181,8 @@ class Store:
     def commit(self) -> None:
         """The instant at which a change has happened."""
         self._writer.execute("COMMIT")
-        if not self._named:  # sqlite does this too when it makes the log, but passes over an error
+        # sqlite does this too when it first writes to the log, but passes over an error
+        if not self._named and self._writer.total_changes:
             with contextlib.suppress(OSError):  # cannot be opened just now: at the next change
                 sync_folder(self._path.parent)
                 self._named = True
