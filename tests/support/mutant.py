@@ -103,9 +103,6 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "entered before its files are durable": enter_first,
 }
 
-UNNOTICED = ("files written in place", "packages sealed in place", "batches given back in place")
-"""What no power cut shows, for the step is run again. Temporary names keep half of a thing from the eyes of others."""
-
 
 if __name__ == "__main__":
     MUTANTS[sys.argv[1]]()
