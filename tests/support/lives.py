@@ -58,8 +58,20 @@ def bad(seed: int) -> bytes:
 
 
 @cache
+def corrected(seed: int) -> bytes:
+    """The good sheet of this seed as it should have been: every record names another centre."""
+    return sheet(seed).replace("职业技能鉴定指导中心".encode(), "职业技能鉴定中心".encode())
+
+
+@cache
 def scan() -> bytes:
     return scans.scan(dpi=150)
+
+
+@cache
+def coarse() -> bytes:
+    """A scan that nobody could read."""
+    return scans.scan(dpi=60)
 
 
 def put(**files: bytes) -> Callable[[World], None]:
@@ -90,6 +102,11 @@ def sign(world: World) -> None:
     world.put("SCAN0001.pdf", _last)
 
 
+def correct(world: World) -> None:
+    for name, content in _RIGHT.items():
+        world.put(f"更正/{name}", content)
+
+
 def folder(world: World) -> None:
     for name, content in FOLDER.items():
         world.put(f"一批/{name}", content)
@@ -108,6 +125,7 @@ def on_batch(*words: str) -> Callable[[World], Sequence[str]]:
 
 FOLDER = {"乙.csv": sheet(21), "甲.csv": sheet(22), "扫描.pdf": scan()}
 _WHOLE = {"甲.csv": sheet(1), "甲.pdf": scan()}
+_RIGHT = {"乙.csv": corrected(1), "乙.pdf": scan()}
 
 LIVES = (
     Life("both", (Phase(put(甲_csv=sheet(1), 甲_pdf=scan())),), lambda: {"delivered": {"甲": _WHOLE}}, fresh=True),
@@ -151,5 +169,15 @@ LIVES = (
             Phase(),
         ),
         lambda: {"delivered": {"甲": _WHOLE}},
+    ),
+    Life(
+        "refused",
+        (Phase(put(甲_csv=sheet(1))), Phase(put(甲_pdf=coarse()), early=True)),
+        lambda: {"rejected": {"甲": {"甲.csv": sheet(1), "甲.pdf": coarse()}}},
+    ),
+    Life(
+        "corrected",
+        (Phase(put(甲_csv=sheet(1), 甲_pdf=scan())), Phase(correct)),
+        lambda: {"delivered": {"甲": _WHOLE, "乙": _RIGHT}},
     ),
 )

@@ -1,7 +1,7 @@
 """Every point of the sweeps, every disk of the power cuts, every mutant, every byte: `make torture`. Takes hours.
 
-`python -m tests.torture [PART…] [--every N] [--first K] [--most M] [--jobs J]`: some parts, every Nth point from the
-Kth on (so that a sweep can be run whole in N pieces), M disks of a mutant.
+`python -m tests.torture [PART…] [--life L…] [--every N] [--first K] [--most M] [--jobs J]`: some parts, some lives,
+every Nth point from the Kth on (so that a sweep can be run whole in N pieces), M disks of a mutant.
 """
 
 from __future__ import annotations
@@ -185,6 +185,7 @@ def _outcome(task: Future[Result]) -> Result:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
+    parser.add_argument("--life", action="append", choices=sorted(NAMED), help="only this life; may be given again")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first of the points that are tried, from 0")
     parser.add_argument("--jobs", type=int, default=2)
@@ -195,6 +196,7 @@ def main() -> int:
     if why := syscalls.reason():
         print("cannot be done here:", why)
         return 2
+    PHASES[:] = [one for one in PHASES if one[0] in (given.life or NAMED)]
     total, failed, began = Result(), 0, time.monotonic()
     with ProcessPoolExecutor(given.jobs, initializer=prepare, initargs=(given.most, given.first)) as pool:
         tasks = [task for part in given.parts or PARTS for task in PARTS[part](given.every)]
