@@ -7,6 +7,7 @@ import ctypes
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Literal
 
 Cut = Literal["close", "reset", "stall"]
@@ -42,6 +43,7 @@ class Proxy:
         self.seen_up = self.seen_down = 0
         self.count = self.turns = 0
         self._last = ""
+        self._when: Callable[[], bool] = lambda: True
         self._open: list[socket.socket] = []
         family = socket.AF_INET6 if ":" in at else socket.AF_INET
         self._listener = socket.create_server((at, 0), family=family)
@@ -56,9 +58,10 @@ class Proxy:
         for sock in self._open:
             _end(sock)
 
-    def arm(self, direction: Literal["up", "down"], more: int) -> None:
-        """Let through only so many more bytes of the only connection there is."""
+    def arm(self, direction: Literal["up", "down"], more: int, when: Callable[[], bool] = lambda: True) -> None:
+        """Let through only so many more bytes of the only connection there is, and what comes before `when` says so."""
         counter = f"seen_{direction}"
+        self._when = when
         self._limits[counter] = getattr(self, counter) + more
 
     def _accept(self) -> None:
@@ -85,9 +88,9 @@ class Proxy:
                     _end(source), _end(sink)
                     return
                 limit = self._limits[counter] if bad else None
-                over = limit is not None and passed + len(data) > limit
+                over = limit is not None and passed + len(data) > limit and self._when()
                 if over and limit is not None:
-                    data = data[: limit - passed]
+                    data = data[: max(0, limit - passed)]
                 if self.delay:
                     time.sleep(self.delay)
                 # counted before it is passed on: whoever has received it finds it counted
