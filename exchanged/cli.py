@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from exchanged.commands import COMMANDS
-from exchanged.commands.status import BROKEN_PIPE, INTERRUPTED, TERMINATED, USAGE
+from exchanged.commands.status import INTERRUPTED, OK, PENDING, TERMINATED, USAGE
 from exchanged.messages import text
 
 CONFIG_FILE = "/etc/exchanged/exchanged.yaml"
@@ -45,18 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(language).parse_args(argv)
         arguments.language = language
         signal.signal(signal.SIGTERM, _terminate)
-        status = _run(arguments)
-        sys.stdout.flush()
+        return _run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Terminated:
         return TERMINATED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; the flush at exit must not complain
-        return BROKEN_PIPE
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else USAGE
-    return status
+        return _said("", end.code if isinstance(end.code, int) else USAGE)
+
+
+def _said(words: str, status: int = OK) -> int:
+    """Say something on standard output, and all that argparse has said; the status, unless it could not be written."""
+    from exchanged.errors import NotYet
+    from exchanged.views.page import reaching
+
+    try:
+        with reaching(sys.stdout):
+            sys.stdout.write(words)
+            return status
+    except NotYet:
+        return PENDING if status == OK else status
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -65,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
     module, _, function = COMMANDS[arguments.command].run.partition(":")
     try:
         return int(getattr(import_module(f"exchanged.commands.{module}"), function)(arguments))
-    except (BrokenPipeError, KeyboardInterrupt, Terminated, SystemExit):
+    except (KeyboardInterrupt, Terminated, SystemExit):
         raise
     except BaseException as error:  # also what ends a process on purpose must not show a traceback
         from exchanged.commands.trouble import report
@@ -78,8 +86,15 @@ def _terminate(_number: int, _frame: object) -> NoReturn:
 
 
 def _prepare() -> None:
-    """No output that cannot be encoded, no warning of a library, no traceback of a thread."""
+    """No output that cannot be encoded or has nowhere to go, no warning of a library, no traceback of a thread."""
     warnings.simplefilter("ignore")
+    for number in range(3):  # closed by the caller: what is opened next must not be taken for it
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     threading.excepthook = _thread_failed
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -145,8 +160,7 @@ class Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         from importlib.metadata import version
 
-        sys.stdout.write(f"exchanged {version('exchanged')}\n")
-        parser.exit(0)
+        parser.exit(_said(f"exchanged {version('exchanged')}\n"))
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):

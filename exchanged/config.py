@@ -12,7 +12,7 @@ import csv
 import os
 from pathlib import Path
 
-from exchanged import sections, shapes
+from exchanged import editions, sections, shapes
 from exchanged.batch import THRESHOLDS, Checks, Limits
 from exchanged.errors import ConfigError, ConfigProblem, NotYet
 from exchanged.sections import Section, closing
@@ -41,14 +41,22 @@ MOST = {"many-awards": 10_000, "level-jump-days": 36_500, "daily-burst": 100_000
 _DAY = 86400.0
 
 
-def parse(source: str, *, origin: Path | None = None) -> Settings:
-    """The settings that a YAML text describes. Raises ConfigError with every problem in it."""
+def parse(source: str, *, origin: Path | None = None, named: bool = False) -> Settings:
+    """The settings that a YAML text describes. Raises ConfigError with every problem in it.
+
+    named: also what is wrong with the files that it names.
+    """
     problems: list[ConfigProblem] = []
-    root = Section("", sections.tree(source, problems), problems)
+    read = sections.tree(source, problems)
+    if read is None:  # what stands in it cannot be told: nothing else is
+        raise ConfigError(tuple(problems))
+    root = Section("", read, problems)
     settings = _settings(root, origin)
     root.close()
-    if not problems:
-        problems.extend(_contradictions(settings))
+    wrong = {problem.path for problem in problems}
+    problems += [problem for problem in _contradictions(settings) if problem.path not in wrong]
+    if named:
+        problems += [problem for problem in _named(settings) if problem.path not in wrong]
     if problems:
         raise ConfigError(tuple(sorted(problems, key=lambda problem: (problem.facts.get("line", 0), problem.path))))
     return settings
@@ -62,13 +70,7 @@ def load(path: Path) -> Settings:
         raise ConfigError((ConfigProblem("", "config.encoding", {"byte": error.start}),)) from None
     except OSError as error:
         raise ConfigError((_unreadable("", path, error),)) from None
-    settings = parse(source, origin=path)
-    named = [(f"standard.catalogues[{n}]", file) for n, file in enumerate(settings.standard.catalogues)]
-    if settings.delivery.known_hosts:
-        named.append(("delivery.host_keys", settings.delivery.known_hosts))
-    if problems := [problem for key, file in named if (problem := _unopened(key, file))]:
-        raise ConfigError(tuple(problems))
-    return settings
+    return parse(source, origin=path, named=True)
 
 
 def find(given: str | Path | None = None) -> Path:
@@ -255,14 +257,10 @@ def _delivery(section: Section) -> Delivery:
 
 @closing
 def _receipts(section: Section) -> Receipts:
-    enabled = section.take("enabled", shapes.truth, False)
-    trusted = section.many("trusted", shapes.fingerprint)
-    if enabled and not trusted:
-        section.report(section.at("trusted"), "config.receipts_untrusted", section.entries.get("enabled"))
     return Receipts(
-        enabled=enabled,
+        enabled=section.take("enabled", shapes.truth, False),
         folder=section.take("folder", shapes.remote, "/receipts"),
-        trusted=trusted,
+        trusted=section.many("trusted", shapes.fingerprint),
         poll=section.take("poll", shapes.duration(least=1), 300.0),
     )
 
@@ -298,7 +296,7 @@ def _rules() -> dict[str, str]:
 
 
 def _contradictions(settings: Settings) -> list[ConfigProblem]:
-    """What is wrong with keys that are each well formed."""
+    """What is wrong with keys that are each well formed; those that are not are None."""
     problems = []
     if settings.deletion.after == "acknowledged" and not settings.receipts.enabled:
         problems.append(ConfigProblem("deletion.after", "config.needs_receipts", {}))
@@ -312,12 +310,28 @@ def _contradictions(settings: Settings) -> list[ConfigProblem]:
         "state": folders.state,
     }
     for name, path in others.items():
+        if path is None or folders.drop is None:
+            continue
         twin = next((other for other, place in others.items() if other < name and place == path), None)
         if path.is_relative_to(folders.drop):
             problems.append(ConfigProblem(f"folders.{name}", "config.folder_overlap", {"other": "folders.drop"}))
         elif twin:
             problems.append(ConfigProblem(f"folders.{name}", "config.folder_overlap", {"other": f"folders.{twin}"}))
     return problems
+
+
+def _named(settings: Settings) -> list[ConfigProblem]:
+    """What is wrong with the files that the configuration names."""
+    problems = []
+    for number, path in enumerate(settings.standard.catalogues):
+        if path is not None:
+            problem = _unopened(f"standard.catalogues[{number}]", path)
+            if problem is None:
+                problem = editions.problem(number, path)
+            problems.append(problem)
+    if settings.delivery.known_hosts:
+        problems.append(_unopened("delivery.host_keys", settings.delivery.known_hosts))
+    return [problem for problem in problems if problem is not None]
 
 
 def _unopened(key: str, path: Path) -> ConfigProblem | None:

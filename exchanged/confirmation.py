@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ class Confirmation:
         self._ledger = ledger
         self._sandbox = sandbox
         self._told = False
+        self._naming = threading.Lock()  # of two batches with one stem the second is to see the first one's form
 
     def reads(self) -> list[str]:
         """What a child that draws a form has to read."""
@@ -69,11 +71,12 @@ class Confirmation:
             self._told = True
             return
         known = self._ledger.shown(batch.facts.get("form"))
-        name = known["name"] if known else forms.name(batch.stem, self._taken(batch), batch.id)
-        form = forms.named(name, content)
-        if form != known:  # before it lies there: a scan may come while nobody works, and then it is to be found
-            self._ledger.note(batch, "form.written", form=self._ledger.hide(form))
-            log.emit("form.written", batch=batch.id, bytes=len(content), sha256=form["sha256"])
+        with self._naming:
+            name = known["name"] if known else forms.name(batch.stem, self._taken(batch), batch.id)
+            form = forms.named(name, content)
+            if form != known:  # before it lies there: a scan may come while nobody works, and then it is to be found
+                self._ledger.note(batch, "form.written", form=self._ledger.hide(form))
+                log.emit("form.written", batch=batch.id, bytes=len(content), sha256=form["sha256"])
         forms.put(self._settings.folders.forms, form, content)
 
     def _taken(self, batch: Record) -> set[str]:

@@ -123,8 +123,8 @@ def closing(build: Callable[Concatenate[Section, P], T]) -> Callable[Concatenate
     return closed
 
 
-def tree(source: str, problems: Problems) -> dict[str, Entry]:
-    """The top mapping of a YAML text; an empty one, and a problem, where it cannot be had."""
+def tree(source: str, problems: Problems) -> dict[str, Entry] | None:
+    """The top mapping of a YAML text; None, and a problem, where it cannot be had."""
     import yaml
 
     try:
@@ -133,14 +133,16 @@ def tree(source: str, problems: Problems) -> dict[str, Entry]:
         mark = error.problem_mark or error.context_mark
         place: dict[str, Fact] = {"line": mark.line + 1, "column": mark.column + 1} if mark else {}
         problems.append(ConfigProblem("", "config.syntax", place))
-        return {}
+        return None
     except (yaml.YAMLError, RecursionError):
         problems.append(ConfigProblem("", "config.syntax", {}))
+        return None
+    if node is None:  # nothing is written yet
         return {}
-    top = _entry(node, "", problems, set()) if node is not None else Entry(None, 1)
+    top = _entry(node, "", problems, set())
     if not isinstance(top.data, dict):
         problems.append(ConfigProblem("", "config.mapping", {"line": top.line, "found": top.found}))
-        return {}
+        return None
     return top.data
 
 

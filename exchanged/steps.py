@@ -75,15 +75,15 @@ class Steps:
             raise Refused(*map(comparison.as_finding, result["findings"]), result=result)
         return Examined(
             result,
-            self._facts(result, checks),
+            self._facts(result, checks, checking.oldest(index)),
             checking.entries(index, self._secrets.pseudonym),
             comparison.question(checks, batch.data_type == CORRECTION),
             checks.severity,
         )
 
-    def _facts(self, result: Mapping[str, Any], checks: Checks) -> dict[str, Any]:
+    def _facts(self, result: Mapping[str, Any], checks: Checks, oldest: str | None) -> dict[str, Any]:
         """What is recorded of a batch that passes its check, whatever its comparison finds."""
-        from exchanged.standard import rules
+        from exchanged.standard import deadlines, rules
 
         return {
             "rows": result["rows"],
@@ -94,6 +94,7 @@ class Steps:
             "catalogue": result["catalogue"],
             "checked": checks.today,
             "rules": rules.digest(checks.severity, checks.thresholds),
+            "query_until": oldest and deadlines.until(oldest),
             "wait_until": time.time() + self.settings.intake.confirmation_wait,
         }
 

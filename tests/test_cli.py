@@ -213,6 +213,48 @@ def test_a_reader_that_stops_early_is_no_error(bad: Path) -> None:
     del bad
 
 
+def test_a_reader_that_left_does_not_make_wrong_data_right(bad: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    for words in (("check", bad), ("check", bad, "--json"), ("--help",)):
+        argv = [sys.executable, "-m", "exchanged", *map(str, words)]
+        done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0 if words == ("--help",) else 1, "")
+    os.close(writer)
+
+
+def test_an_output_that_cannot_be_written_is_said_and_is_no_verdict(good: Path, bad: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        for words in (("check", good), ("check", bad), ("check", good, "--json"), ("standard",), ("--version",)):
+            argv = [sys.executable, "-m", "exchanged", *map(str, words)]
+            done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            assert done.returncode == 3, done.stderr
+            assert "Traceback" not in done.stderr
+            assert words == ("--version",) or "28" in done.stderr  # ENOSPC
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_change_no_verdict(good: Path, bad: Path, closed: str) -> None:
+    for path, expected in ((good, 0), (bad, 1)):
+        line = f"{sys.executable} -m exchanged check {path} {closed}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (expected, "")
+
+
+def test_a_place_that_is_no_folder_is_a_mistaken_call(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (("open", good, "-o", tmp_path / "file"), ("open", good, "-o", "/proc/none"), ("demo", "/proc/none")):
+        done = run(*words)
+        assert done.returncode == 2, done.stderr
+        assert str(words[-1]) in done.stderr
+
+
+def test_a_signer_that_is_no_fingerprint_is_a_mistaken_call(good: Path, tmp_path: Path) -> None:
+    done = run("open", good, "-o", tmp_path / "out", "--signer", "ABCD")
+    assert done.returncode == 2
+    assert "--signer" in done.stderr
+
+
 # --- configuration, codes, bugs ---------------------------------------------------------------------------------------
 
 

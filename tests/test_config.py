@@ -152,7 +152,7 @@ def test_everything_required_is_named_when_missing() -> None:
         ("delivery__verify", "maybe", "config.choice"),
         ("delivery__moved_away", "maybe", "config.truth"),
         ("delivery__inbox", "../other", "config.remote_path"),
-        ("receipts__enabled", "true", "config.receipts_untrusted"),
+        ("receipts__enabled", "true", "config.receipts_unsupported"),
         ("receipts__trusted", "[89ABCDEF]", "config.fingerprint"),
         ("deletion__overwrite", "-1", "config.number"),
         ("deletion__after", "acknowledged", "config.needs_receipts"),
@@ -197,6 +197,27 @@ def test_host_keys_may_be_a_known_hosts_file(tmp_path: Path) -> None:
     assert config.load(file).delivery.known_hosts == known
 
 
+def test_what_cannot_be_read_is_the_only_thing_that_is_said() -> None:
+    for text in (f"{LEAST}\tlanguage: en\n", f"{LEAST}x: *none\n", f"{LEAST}---\nlanguage: en\n"):
+        assert problems(text) == {"": "config.syntax"}
+
+
+def test_files_that_are_named_are_told_together_with_everything_else(tmp_path: Path) -> None:
+    (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
+    catalogues = f"standard: {{catalogues: [/none.csv, {tmp_path}/wrong.csv, 3]}}"
+    file = tmp_path / "exchanged.yaml"
+    file.write_text(f"{LEAST}{catalogues}\ndeletion: {{after: acknowledged}}\nlanguag: en\n", "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        config.load(file)
+    assert {found.path: found.code for found in caught.value.problems} == {
+        "standard.catalogues[0]": "config.file_missing",
+        "standard.catalogues[1]": "config.catalogue_columns",
+        "standard.catalogues[2]": "config.path",
+        "deletion.after": "config.needs_receipts",
+        "languag": "config.unknown_key",
+    }
+
+
 def test_a_rule_that_cannot_be_switched_off_is_not() -> None:
     for rule in rules.RULES:
         text = f"{LEAST}standard: {{severity: {{{rule}: off}}}}\n"
@@ -218,7 +239,7 @@ def test_yaml_does_not_guess_types() -> None:
     [
         ("unit: [", "config.syntax"),
         ("- a\n- b\n", "config.mapping"),
-        ("", "config.mapping"),
+        ("", "config.missing"),
         ("language: &x zh\nunit: *x\n", "config.alias"),
         (f"{LEAST}\nlanguage: zh\nlanguage: en\n", "config.duplicate_key"),
         ("x: " + "[" * 5000, "config.syntax"),

@@ -54,6 +54,19 @@ def test_scans_for_two_batches_do_not_mix(world: World) -> None:
     assert not (world.drop / "扫描件").exists()
 
 
+def test_two_batches_of_one_stem_that_come_together_have_a_form_each(world: World) -> None:
+    world.configure(intake={"data_types": ["新增", "更正", "补录"]})
+    stems = [f"{number}月" for number in range(4)]
+    for number, stem in enumerate(stems):
+        world.sheet(stem, 3, seed=2 * number)
+        world.sheet(f"补录/{stem}", 3, seed=2 * number + 1)
+    batches = world.once()["batches"]
+    assert {one["state"] for one in batches} == {"validated"}
+    names = [path.name for path in world.forms.iterdir()]
+    assert len(names) == 8
+    assert sum(any(one["batch"] in name for one in batches) for name in names) == 4
+
+
 def test_a_scan_of_other_data_is_refused_and_the_form_taken_away(world: World) -> None:
     world.sheet("一月", 5, seed=1)
     states(world)

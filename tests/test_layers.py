@@ -37,7 +37,19 @@ LAYERS = [
         "evidence",
         "keymaker",
     },
-    {"confinement", "disk", "config", "settings", "sections", "shapes", "log", "messages", "reserve", "secrets"},
+    {
+        "confinement",
+        "disk",
+        "config",
+        "editions",
+        "settings",
+        "sections",
+        "shapes",
+        "log",
+        "messages",
+        "reserve",
+        "secrets",
+    },
     {"batch", "states", "errors"},
 ]
 LEVEL = {name: depth for depth, names in enumerate(LAYERS) for name in names}

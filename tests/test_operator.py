@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
+from exchanged import config
+from exchanged.engine import Engine
+from exchanged.standard.tables import DATA
 from tests.support import records
 from tests.support.world import World
 
@@ -168,6 +174,32 @@ def test_status_says_what_lies_in_the_drop_folder(world: World) -> None:
         "ignored": 0,
     }
     assert "wait for a spreadsheet" in world.run("status").stdout
+
+
+def test_status_says_by_when_the_oldest_certificate_must_be_queryable(world: World) -> None:
+    days = [dt.date.today() - dt.timedelta(days=back) for back in (3, 28, 11)]
+    rows = [{**row, "发证日期": day.isoformat()} for row, day in zip(records.records(3), days, strict=True)]
+    world.put("一月.csv", records.csv_text(rows).encode())
+    world.once()
+    (deadline,) = world.ask("status")["deadlines"]
+    until = (days[1] + dt.timedelta(days=30)).isoformat()
+    assert deadline["query_until"] == until
+    assert re.search(rf"to be queryable by +{until}", world.run("status").stdout)
+
+
+def test_a_catalogue_that_went_wrong_since_makes_the_batch_wait(world: World, tmp_path: Path) -> None:
+    more = tmp_path / "more.csv"
+    more.write_text((DATA / "catalogue-2021.csv").read_text("utf-8"), "utf-8")
+    world.configure(standard={"catalogues": [str(more)]}, intake={"settle": "0s"})
+    engine = Engine(config.load(world.file))
+    more.write_text("a,b\n1,2\n")
+    world.sheet("一月")
+    try:
+        (batch,) = engine.once()["batches"]
+    finally:
+        engine.close()
+    assert (batch["state"], batch["reason"]) == ("claimed", "catalogue.unusable")
+    assert world.run("doctor").returncode == 78
 
 
 def test_a_delivered_batch_cannot_be_withdrawn(world: World) -> None:

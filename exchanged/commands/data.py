@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,9 +94,19 @@ def open_package(arguments: Arguments) -> int:
     from exchanged.views.system import open_page
 
     _readable(arguments.package)
-    result = api.open_package(arguments.package, arguments.out, arguments.config, arguments.signer)
+    signers = [_fingerprint(word) for word in arguments.signer]
+    writable_folder(arguments.out)
+    result = api.open_package(arguments.package, arguments.out, arguments.config, signers)
     answer(arguments, result, open_page)
     return status.OK
+
+
+def _fingerprint(word: str) -> str:
+    """A full fingerprint, as gpg prints it or without spaces. Raises Usage."""
+    bare = "".join(word.split()).upper()
+    if not re.fullmatch(r"[0-9A-F]{40}", bare):
+        raise Usage("cli.bad_value", word="--signer", value=_shown(word))
+    return bare
 
 
 def explain(arguments: Arguments) -> int:
@@ -145,6 +156,18 @@ def _readable(path: Path) -> None:
         raise Usage("cli.not_a_file", file=str(path))
     if not os.access(path, os.R_OK):
         raise Usage("cli.unreadable", file=str(path))
+
+
+def writable_folder(path: Path, mode: int = 0o700) -> None:
+    """Makes a folder if it is not there. Raises Usage where nothing can be put into it."""
+    from exchanged import disk
+
+    try:
+        disk.folder(path, mode)
+    except OSError:
+        raise Usage("cli.unwritable", file=str(path)) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise Usage("cli.unwritable", file=str(path))
 
 
 def _outputs(arguments: Arguments) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from exchanged.views.page import Page, show
+from exchanged.errors import NotYet
+from exchanged.views.page import Page, reaching, show
 
 
 def answer(arguments: argparse.Namespace, document: Any, view: Callable[[Any, str], Page]) -> None:
@@ -23,9 +25,9 @@ def answer(arguments: argparse.Namespace, document: Any, view: Callable[[Any, st
 def write_json(document: Any) -> None:
     """One JSON document in UTF-8 on standard output, whatever the locale; lone surrogates as \\u escapes."""
     body = json.dumps(document, ensure_ascii=False, indent=1, default=_plain) + "\n"
-    sys.stdout.flush()
-    sys.stdout.buffer.write(body.encode("utf-8", "backslashreplace"))
-    sys.stdout.buffer.flush()
+    with reaching(sys.stdout):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(body.encode("utf-8", "backslashreplace"))
 
 
 def _plain(value: Any) -> Any:
@@ -45,4 +47,5 @@ def complain(*lines: str) -> None:
     page = Page()
     for line in lines:
         page.line(line)
-    show(page, sys.stderr)
+    with contextlib.suppress(NotYet):  # nobody to tell it to
+        show(page, sys.stderr)

@@ -74,5 +74,8 @@ def init(arguments: Arguments) -> int:
 def demo(arguments: Arguments) -> int:
     """The whole way on this machine."""
     from exchanged import demo
+    from exchanged.commands.data import writable_folder
 
+    if arguments.directory is not None:
+        writable_folder(arguments.directory, 0o755)
     return int(demo.run(arguments.directory, arguments.language) or 0)

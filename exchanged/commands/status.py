@@ -9,4 +9,3 @@ BUG = 70
 CONFIG = 78
 INTERRUPTED = 130
 TERMINATED = 143
-BROKEN_PIPE = 0  # whoever read the output had seen enough

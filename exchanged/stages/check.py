@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from exchanged.batch import Checks
+from exchanged.errors import NotYet
 from exchanged.ledger import Entries, Entry
-from exchanged.sandbox import Bounds, Died, Sandbox, blame
-from exchanged.standard.index import NO_DAY, NOBODY, Mark, opened
+from exchanged.sandbox import Bounds, Died, JobError, Sandbox, blame
+from exchanged.standard.index import FIELDS, NO_DAY, NOBODY, Mark, opened
 
 MEGABYTE = 1_000_000
+_DAY = FIELDS.index("day")
 
 _DEATHS = {"memory": "file-too-large", "time": "file-unreadable", "crash": "file-unreadable"}
 
@@ -56,6 +59,10 @@ def check(
                 reads=checks.catalogues,
                 on_progress=progress,
             )
+        except JobError as error:
+            if error.kind != "ConfigError":  # a catalogue that has changed since the configuration was read
+                raise
+            raise NotYet("catalogue.unusable") from None
         except Died as end:
             blame(end)
             return _died([name for name, _ in files], _DEATHS[end.reason]), bytearray()
@@ -78,6 +85,12 @@ def _died(names: Sequence[str], rule: str) -> dict[str, Any]:
         "summary": {"error": 1, "hold": 0, "warn": 0, "by_rule": {rule: 1}},
         "catalogue": None,
     }
+
+
+def oldest(index: bytearray) -> str | None:
+    """The earliest day of issue in a batch, ISO; None where no record has one."""
+    day = min((entry[_DAY] for entry in opened(index)[1] if entry[_DAY] != NO_DAY), default=None)
+    return None if day is None else (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
 def entries(index: bytearray, pseudonym: Callable[[bytes], bytes]) -> Entries:

@@ -6,7 +6,6 @@ issued before the first edition are not judged. Dates are `YYYY-MM-DD`, both end
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from exchanged.batch import Facts
-from exchanged.errors import ConfigError, ConfigProblem
+from exchanged.editions import Entry, Unusable, read
+from exchanged.errors import ConfigError
 from exchanged.standard.codes import code
 from exchanged.standard.tables import DATA, rows
 
@@ -24,24 +24,10 @@ LEAVING_FROM = "2020-09-30"
 """First day on which a qualification of unknown exit batch may already have left; its last day is in the data."""
 
 EDITION_FILES = ("catalogue-2017.csv", "catalogue-2021.csv")
-_COLUMNS = frozenset({"edition", "name", "occupation", "direction", "effective_from", "effective_to", "exit_batch"})
 _NAMED = 8  # so many names of an item are told
 _BEHIND = re.compile(r"[(\[{【〔〖<《〈/—–-]")
 _CLOSING = re.compile(r"[)\]}】〕〗>》〉]")
 _RENAMED = {row["old"]: row["new"] for row in rows("catalogue-renamed")}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One qualification of one edition. `name` is what 职业资格 must say: the occupation, else the item's name."""
-
-    edition: str
-    name: str
-    item: str
-    directions: frozenset[str]
-    start: str
-    end: str
-    exit_batch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +63,13 @@ class Catalogue:
         """
         if not extra_paths:
             return _national()
-        by_file = [_read(DATA / name) for name in EDITION_FILES]
+        by_file = [read(DATA / name) for name in EDITION_FILES]
         problems = []
         for number, path in enumerate(extra_paths):
             try:
-                by_file.append(_read(Path(path)))
-            except _Unusable as unusable:
-                problems.append(ConfigProblem(f"standard.catalogues[{number}]", unusable.code, {"line": unusable.line}))
+                by_file.append(read(Path(path)))
+            except Unusable as found:
+                problems.append(found.at(number))
         if problems:
             raise ConfigError(tuple(problems))
         return cls(_latest(by_file))
@@ -206,54 +192,7 @@ def _latest(by_file: Sequence[Sequence[Entry]]) -> Iterable[Entry]:
     return (entry for group in kept.values() for entry in group)
 
 
-class _Unusable(Exception):
-    def __init__(self, code: str, line: int) -> None:
-        super().__init__(code)
-        self.code = code
-        self.line = line
-
-
-def _read(path: Path) -> list[Entry]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as source:
-            reader = csv.DictReader(source, strict=True)
-            if not set(reader.fieldnames or ()) >= _COLUMNS:
-                raise _Unusable("config.catalogue_columns", 1)
-            entries = [_entry(row, reader.line_num) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise _Unusable("config.catalogue_unreadable", 0) from problem
-    if not entries:
-        raise _Unusable("config.catalogue_empty", 1)
-    return entries
-
-
-def _entry(row: dict[str, str | None], line: int) -> Entry:
-    cell = {column: unicodedata.normalize("NFC", (row.get(column) or "").strip()) for column in _COLUMNS}
-    name = cell["occupation"] or cell["name"]
-    if not (name and cell["edition"]):
-        raise _Unusable("config.catalogue_row", line)
-    if not _is_date(cell["effective_from"]) or (cell["effective_to"] and not _is_date(cell["effective_to"])):
-        raise _Unusable("config.catalogue_date", line)
-    directions = frozenset(each.strip() for each in cell["direction"].split("|") if each.strip())
-    return Entry(
-        cell["edition"],
-        name,
-        cell["name"],
-        directions,
-        cell["effective_from"],
-        cell["effective_to"],
-        cell["exit_batch"],
-    )
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
 @cache
 def _national() -> Catalogue:
     """The editions of the standard alone, read once in a process; nothing changes a catalogue."""
-    return Catalogue(_latest([_read(DATA / name) for name in EDITION_FILES]))
+    return Catalogue(_latest([read(DATA / name) for name in EDITION_FILES]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from exchanged.messages import advice, duration, size, text
@@ -164,14 +164,18 @@ def _from_now(moment: str, language: str) -> str:
 
 
 def _deadlines(page: Page, status: Found, language: str) -> None:
-    rows: list[list[Span]] = [
-        [one["batch"], text("field.waits_until", language), (_moment(one["scan_until"]) or "", "yellow")]
-        for one in status.get("deadlines", ())
-        if one.get("scan_until")
-    ]
+    rows: list[list[Span]] = []
+    for one in status.get("deadlines", ())[:LAST]:
+        if one.get("query_until"):
+            style = "red" if one["query_until"] < date.today().isoformat() else "yellow"
+            rows.append([one["batch"], text("field.query_until", language), (one["query_until"], style)])
+        if one.get("scan_until"):
+            rows.append(
+                [one["batch"], text("field.waits_until", language), (_moment(one["scan_until"]) or "", "yellow")]
+            )
     if rows:
         page.heading(text("status.deadlines", language))
-        page.table(rows[:LAST], indent=2)
+        page.table(rows, indent=2)
 
 
 def _disk_and_keys(page: Page, status: Found, language: str) -> None:

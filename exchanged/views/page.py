@@ -5,19 +5,22 @@ Everything shown passes `clean`, so no file name can move the cursor, hide a lin
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from exchanged.errors import NotYet
 from exchanged.messages import clean, width
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-__all__ = ["Line", "Page", "Span", "Table", "clean", "plain", "show", "width"]
+__all__ = ["Line", "Page", "Span", "Table", "clean", "plain", "reaching", "show", "width"]
 
 Span = str | tuple[str, str]  # text, or text and style
 GAP = "  "
@@ -72,10 +75,28 @@ class Page:
 def show(page: Page, stream: TextIO | None = None) -> None:
     """Writes a page: in colour where the stream is a terminal, as plain text elsewhere."""
     out = stream or sys.stdout
-    if out.isatty():
-        _colour(page, out)
-    else:
-        out.write(plain(page))
+    with reaching(out):
+        if out.isatty():
+            _colour(page, out)
+        else:
+            out.write(plain(page))
+
+
+@contextlib.contextmanager
+def reaching(out: TextIO) -> Iterator[None]:
+    """What is written within this has left the program at its end, or its reader had seen enough and went.
+
+    Raises NotYet("output.failed") where it cannot be written. After either, what follows is written to nowhere.
+    """
+    try:
+        yield
+        out.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, out.fileno())
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise NotYet("output.failed", errno=error.errno or 0) from None
 
 
 def plain(page: Page) -> str:
