@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ GONE = ".gone"  # what is being destroyed carries this ending until it is gone
 PART = ".part"
 
 _OURS = re.compile(rf"\.[0-9a-f]{{16}}({re.escape(PART)}|{re.escape(GONE)})")
+
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)  # the latter: a pipe, a socket, a device
 
 _COPY_ON_WRITE = {"btrfs", "zfs", "bcachefs", "f2fs", "overlay"}
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "sshfs", "glusterfs", "ceph"}
@@ -38,8 +41,8 @@ class Destroyed:
     """How one file ended: `method` (overwritten, unlinked, absent, returned), its file system, and codes of what that
     cannot promise.
 
-    Caveats: not-overwritten (the file was not ours to write), copy-on-write, data-journal,
-    remote, flash (a remapped block may keep the old content), names
+    Caveats: not-overwritten (the file was not ours to write, or no plain file of one name), copy-on-write,
+    data-journal, remote, flash (a remapped block may keep the old content), names
     (the folder's block may keep the old file name), swap (memory may have been written to swap).
     """
 
@@ -142,7 +145,7 @@ def digest(fd: int) -> tuple[int, str]:
 
 def sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's content."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return digest(fd)[1]
     finally:
@@ -229,17 +232,21 @@ def _aside(path: Path) -> Path:
 
 
 def _destroy(path: Path, passes: int) -> Destroyed:
+    """Only a plain file of one name is overwritten: behind a link, a pipe or a second name is what is not ours."""
     name, caveats = filesystem(path.parent)
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return Destroyed("absent", name, 0, ())
-    except PermissionError:  # someone else's file, not writable for us; the folder is
-        size = path.lstat().st_size
-        path.unlink()
-        return Destroyed("unlinked", name, size, ("not-overwritten", *caveats))
+    except OSError as error:  # also someone else's file, not writable for us; the folder is
+        if error.errno not in _NOT_OURS:
+            raise
+        return _unlinked(path, name, caveats)
     try:
-        size = os.fstat(fd).st_size
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            return _unlinked(path, name, caveats)
+        size = found.st_size
         aside = _aside(path)
         for _ in range(passes):
             _overwrite(fd, size)
@@ -250,6 +257,12 @@ def _destroy(path: Path, passes: int) -> Destroyed:
     return Destroyed("overwritten" if passes else "unlinked", name, size, caveats)
 
 
+def _unlinked(path: Path, filesystem: str, caveats: tuple[str, ...]) -> Destroyed:
+    size = path.lstat().st_size
+    path.unlink()
+    return Destroyed("unlinked", filesystem, size, ("not-overwritten", *caveats))
+
+
 def _overwrite(fd: int, size: int) -> None:
     block = (os.urandom(min(size, RANDOM)) * (BLOCK // RANDOM))[: min(size, BLOCK)]
     for offset in range(0, size, BLOCK):
@@ -258,12 +271,18 @@ def _overwrite(fd: int, size: int) -> None:
 
 
 def destroy_tree(folder: Path, passes: int = 1) -> None:
-    """Destroy every file below a folder, then the folder. It loses its name first, so `sweep` ends what was begun."""
-    if not folder.is_dir():
+    """Destroy every file below a folder, then the folder. It loses its name first, so `sweep` ends what was begun.
+
+    Links are not followed: they lose their names. What is no folder is destroyed as the file that it is.
+    """
+    if not plain_folder(folder):
+        if os.path.lexists(folder):
+            destroy(folder, passes)
         return
     aside = _aside(folder)
-    for root, _, names in os.walk(aside, topdown=False):
-        for name in sorted(names):
+    for root, below, names in os.walk(aside, topdown=False):
+        links = [name for name in below if Path(root, name).is_symlink()]
+        for name in sorted([*names, *links]):
             _destroy(Path(root, name), passes)
         Path(root).rmdir()
     sync_folder(folder.parent)
@@ -276,11 +295,13 @@ def sweep(folder: Path, passes: int = 1) -> int:
     """
     left = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]
     for path in left:
-        if path.is_dir():
-            destroy_tree(path, passes)
-        else:
-            destroy(path, passes)
+        destroy_tree(path, passes)
     return len(left)
+
+
+def plain_folder(path: Path) -> bool:
+    """Whether it is a folder itself, no link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def free(path: Path) -> int:

@@ -56,7 +56,9 @@ class Endings:
             return report.reports(batch.id, batch.stem, result, findings, language, note, marked=marked)
 
         form.take_away(self._settings.folders.forms, self._ledger.shown(batch.facts.get("form")))
-        giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, add)
+        altered = giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, add)
+        if altered:
+            log.emit("batch.source_altered", batch=batch.id, files=altered)
         return {
             "errors": result["summary"]["error"],
             "by_rule": by_rule,

@@ -42,6 +42,7 @@ DEATHS = 10  # of the process during a step: hostile input dies in children, so 
 _DISK = {
     errno.ENOSPC: "disk.full",
     errno.EDQUOT: "disk.full",
+    errno.ENOENT: "folder.missing",
     errno.EROFS: "disk.read_only",
     errno.EFBIG: "disk.full",  # a limit for this process
     errno.EACCES: "folder.denied",
@@ -163,8 +164,8 @@ class Flow:
         self._ledger.clear(batch, **facts)
         self._say("evidence.written", batch, facts)
 
-    def _hold(self, batch: Record, problem: Held) -> None:
-        self._ledger.move(batch, State.HELD, reason=problem.code, reason_facts=dict(problem.facts))
+    def _hold(self, batch: Record, problem: Held, still: bool = False) -> None:
+        self._ledger.move(batch, State.HELD, still=still, reason=problem.code, reason_facts=dict(problem.facts))
         log.emit("batch.held", batch=batch.id, reason=problem.code)
 
     def _defer(self, batch: Record, problem: NotYet) -> None:
@@ -259,7 +260,7 @@ class Flow:
         """Stop a batch until the operator releases it. False where it is at work, finished or held already."""
         if batch.acting or batch.state in TERMINAL or batch.state is State.HELD:
             return False
-        self._hold(batch, Held("operator.hold"))
+        self._hold(batch, Held("operator.hold"), still=True)
         return True
 
     def release(self, batch: Record) -> bool:
@@ -282,7 +283,7 @@ class Flow:
         unsure = bool(batch.facts.get("offered")) and batch.reason not in LOOKED
         if batch.acting or unsure or at not in BEFORE_DELIVERY:
             return False
-        self._ledger.move(batch, State.WITHDRAWN, note=self._ledger.hide(reason))
+        self._ledger.move(batch, State.WITHDRAWN, still=True, note=self._ledger.hide(reason))
         log.emit("batch.withdrawn", batch=batch.id)
         return True
 

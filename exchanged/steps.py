@@ -319,7 +319,11 @@ class Steps:
         return config.checks(self.settings, day)
 
     def _file(self, batch: Record, source: Source) -> Path:
-        return self.spool / batch.id / str(source.position)
+        """Where a file of a batch lies. Raises Held when someone has taken it away."""
+        path = self.spool / batch.id / str(source.position)
+        if not path.is_file():
+            raise Held("sealing.content_changed")
+        return path
 
 
 def endpoint(settings: Settings) -> Any:

@@ -69,9 +69,36 @@ def test_destroying_what_is_gone_already_says_so(tmp_path: Path) -> None:
 def test_a_link_is_not_followed_when_destroying(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    with pytest.raises(OSError, match=r"symbolic link|Too many levels"):
-        disk.destroy(tmp_path / "b")
+    end = disk.destroy(tmp_path / "b")
+    assert (end.method, end.caveats[0]) == ("unlinked", "not-overwritten")
+    assert not (tmp_path / "b").is_symlink()
     assert (tmp_path / "a").read_text() == "x"
+
+
+def _planted(folder: Path, others: Path) -> None:
+    """Names that say that they are ours, put there by somebody else."""
+    (folder / f".{'0' * 16}.gone").symlink_to(others)
+    os.link(others / "file", folder / f".{'1' * 16}.part")
+    os.mkfifo(folder / f".{'2' * 16}.part")
+    (folder / f".{'3' * 16}.part").symlink_to(others / "file")
+    inside = folder / f".{'4' * 16}.gone"
+    inside.mkdir()
+    (inside / "link").symlink_to(others)
+    os.mkfifo(inside / "pipe")
+    os.link(others / "file", inside / "second name")
+
+
+def test_what_others_have_planted_loses_its_name_and_nothing_behind_it_is_touched(tmp_path: Path) -> None:
+    others, folder = tmp_path / "others", tmp_path / "folder"
+    others.mkdir(), folder.mkdir()
+    (others / "file").write_text("theirs")
+    _planted(folder, others)
+    assert disk.sweep(folder) == 5
+    assert list(folder.iterdir()) == []
+    (folder / "link").symlink_to(others)
+    disk.destroy_tree(folder / "link")
+    assert list(folder.iterdir()) == []
+    assert (others / "file").read_text() == "theirs"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's file")

@@ -340,3 +340,14 @@ def test_a_batch_is_taken_back_only_while_it_cannot_have_arrived(ledger: Ledger,
     ledger.move(batch(ledger, second), State.HELD, reason="delivery.conflict", reason_facts={})
     assert going.withdraw(batch(ledger, second), "typo"), "someone has looked"
     assert batch(ledger, second).state is State.WITHDRAWN
+
+
+@pytest.mark.parametrize("decide", ["withdraw", "hold"])
+def test_what_was_decided_on_an_older_look_is_not_done(ledger: Ledger, tmp_path: Path, decide: str) -> None:
+    """Another process may have offered the package to the server since."""
+    flow, seen = Flow(ledger, Stages(tmp_path)), batch(ledger)  # type: ignore[arg-type]
+    time.sleep(0.002)  # what happens in one millisecond cannot be told apart
+    ledger.note(seen, "delivery.offered", offered="2026-01-01")
+    with pytest.raises(NotYet, match=r"batch\.moved_meanwhile"):
+        getattr(flow, decide)(seen, *(["x"] if decide == "withdraw" else []))
+    assert batch(ledger).state is State.VALIDATED

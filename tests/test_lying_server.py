@@ -205,6 +205,24 @@ def test_row_58_what_may_have_arrived_is_not_withdrawn_whatever_came_after(world
     assert len(list(place.inbox.iterdir())) == 1
 
 
+def test_row_58_what_lies_there_unreadable_after_a_lost_answer_is_not_withdrawn(world: World, place: Place) -> None:
+    shutil.copy(place.folder / "user", world.credentials / "sftp-key")
+    world.sheet("first"), world.scan("first")
+    with place.liar("HangsUp") as port:
+        world.configure(delivery={"port": port, "host_keys": [place.host_key], "inbox": "/inbox", "user": "jx"})
+        world.once()
+    with place.liar("Shuts", port) as port:
+        (batch,) = world.ask("list")["batches"]
+        world.run("retry", batch["batch"])
+        (batch,) = world.once()["batches"]
+        assert (batch["state"], batch["reason"]) == ("sealed", "delivery.outcome_unknown")
+        assert world.run("withdraw", batch["batch"], "--reason", "x").returncode == 3
+    with place.liar("Honest", port) as port:
+        world.run("retry", batch["batch"])
+        assert [one["state"] for one in world.once()["batches"]] == ["closed"]
+    assert len(list(place.inbox.iterdir())) == 1
+
+
 def _makers_probe(endpoint: Endpoint) -> list[str]:
     courier = Sftp(endpoint)
     lines = probe(courier)

@@ -208,13 +208,18 @@ class Books(Clock):
             self._db.execute("UPDATE batch SET acting = 1, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
 
     def move(
-        self, batch: Record, after: State, event: str | None = None, *, acting: bool = False, **facts: Any
-    ) -> None:
+        self, batch: Record, after: State, event: str | None = None, *, acting: bool = False, still: bool = False,
+        **facts: Any,
+    ) -> None:  # fmt: skip
         """Move a batch by compare-and-set, merge the facts into what is known of it, and append the event.
 
-        acting: the next step begins at once, in this process; saves a `begin`.
+        acting: the next step begins at once, in this process; saves a `begin`. still: only if nothing at all has
+        happened to it since: another process may be at work with it.
         """
         with self.change():
+            row = self._db.execute("SELECT updated FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
+            if still and row["updated"] != batch.updated:
+                raise NotYet("batch.moved_meanwhile")
             self._move(batch, after, event or f"batch.{after}", facts, acting)
 
     def _move(self, batch: Record, after: State, event: str, facts: Mapping[str, Any], acting: bool = False) -> None:

@@ -90,7 +90,7 @@ class _Job:
 def _bring(job: _Job, courier: Courier, on_offer: Callable[[], None] | None) -> Delivered:
     server, part, final = _arrive(courier, job.names)
     if _there(server, final, job.names.final):
-        return _already(job, server, final, part)
+        return _already(job, server, final, part, offered=job.offered)
     if job.offered and not _there(server, part, job.names.part):
         return _vanished(job, server)
     _upload(job, server, part)
@@ -160,8 +160,15 @@ def _same(job: _Job, server: Server, entry: Entry) -> bool:
         raise _trouble(job, server, denied) from None
 
 
-def _already(job: _Job, server: Server, final: Entry, part: Entry) -> Delivered:
-    if not _same(job, server, final):
+def _already(job: _Job, server: Server, final: Entry, part: Entry, *, offered: bool) -> Delivered:
+    try:
+        same = _same(job, server, final)
+    except NotYet as refused:
+        if not offered or refused.code != "delivery.server_refused":
+            raise
+        # ours, of a rename whose answer was lost, or another's: nobody may take it for not delivered
+        raise NotYet("delivery.outcome_unknown", reason=refused.code) from None
+    if not same:
         raise Held("delivery.conflict", size=final.size, expected_size=job.parcel.bytes)
     if part.kind == "file":
         with contextlib.suppress(Denied):
@@ -250,7 +257,7 @@ def _rename(job: _Job, server: Server, method: Verify) -> Delivered:
     except Denied as denied:
         final, part = server.look(job.names.final, job.names.part)
         if final.kind in ("file", "other"):
-            return _already(job, server, final, part)
+            return _already(job, server, final, part, offered=True)
         raise _trouble(job, server, denied) from None
     if there.kind == "absent" and not job.endpoint.moved_away:
         raise Held("delivery.gone")

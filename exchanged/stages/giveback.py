@@ -22,6 +22,7 @@ from exchanged.ledger import Source
 FILE_MODE = 0o660  # the clerks' group, inherited from the folder, reads and takes them away
 FOLDER_MODE = 0o770
 MARKED = ".annotated.xlsx"
+CHANGED = ".changed"  # behind the name of a file that someone has changed in the spool
 LONGEST = 255  # bytes of a file's name
 
 
@@ -31,13 +32,16 @@ def give_back(
     spool: Path,
     sources: Sequence[Source],
     add: Callable[[Path], Mapping[str, bytes]],
-) -> None:
-    """Write the folder: the originals under their own names, then what `add` puts into it or gives: the reports."""
+) -> int:
+    """Write the folder: the originals under their own names, then what `add` puts into it or gives: the reports.
+
+    Gives how many files are not what was dropped: one that is gone is left out, a changed one says so in its name.
+    """
     target = rejected / batch
     part = disk.temp_name(target)
     part.mkdir()
     try:
-        _fill(part, spool, sources, add)
+        altered = _fill(part, spool, sources, add)
     except Exception:
         with contextlib.suppress(OSError):
             disk.destroy_tree(part)
@@ -45,18 +49,35 @@ def give_back(
     disk.destroy_tree(target)
     part.rename(target)
     disk.sync_folder(rejected)
+    return altered
 
 
-def _fill(part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Path], Mapping[str, bytes]]) -> None:
+def _fill(part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Path], Mapping[str, bytes]]) -> int:
+    altered = 0
     part.chmod(stat.S_IMODE(part.stat().st_mode) | FOLDER_MODE)  # the clerks' group is inherited through setgid
     for source in sources:
-        fd = os.open(spool / str(source.position), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            disk.copy(fd, part / source.name, FILE_MODE)
+            fd = os.open(spool / str(source.position), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            altered += 1
+            continue
+        try:
+            _, digest = disk.copy(fd, part / source.name, FILE_MODE)
         finally:
             os.close(fd)
+        if digest != source.sha256:
+            altered += 1
+            (part / source.name).rename(part / _cut(source.name, CHANGED))
     reports = add(part)
     disk.write_all(part, {_unused(part, name): content for name, content in reports.items()}, FILE_MODE)
+    return altered
+
+
+def _cut(start: str, tail: str) -> str:
+    """Both together, the start cut where the name would be too long."""
+    while len(f"{start}{tail}".encode("utf-8", "surrogateescape")) > LONGEST:
+        start = start[:-1]
+    return f"{start}{tail}"
 
 
 def _unused(folder: Path, name: str) -> str:
@@ -75,18 +96,18 @@ def marked_name(folder: Path, name: str) -> str:
     stem = name.rpartition(".")[0] or name
     again = [(name, f".{number}{MARKED}") for number in range(2, 1000)]
     for start, tail in [(stem, MARKED), (name, MARKED), *again]:
-        while len(f"{start}{tail}".encode("utf-8", "surrogateescape")) > LONGEST:
-            start = start[:-1]
-        if not (folder / f"{start}{tail}").exists():
-            return f"{start}{tail}"
+        marked = _cut(start, tail)
+        if not (folder / marked).exists():
+            return marked
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def expire(rejected: Path, after: float, passes: int) -> int:
     """Destroy rejected folders older than `after` seconds. Gives how many."""
     expired = 0
-    for folder in sorted(path for path in rejected.iterdir() if path.is_dir() and not path.is_symlink()):
+    for folder in sorted(path for path in rejected.iterdir() if disk.plain_folder(path)):
         if not folder.name.startswith(".") and time.time() - folder.lstat().st_mtime > after:
-            disk.destroy_tree(folder, passes)
-            expired += 1
+            with contextlib.suppress(OSError):  # one that does not go keeps no other
+                disk.destroy_tree(folder, passes)
+                expired += 1
     return expired

@@ -142,7 +142,10 @@ class Intake:
     def _rename(self, group: Group, token: str) -> list[tuple[Item, Path]] | None:
         """Move a group's files into a claim folder of their lane; puts them back if one is not what had settled."""
         claims = group.lane / CLAIMS
-        claims.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            claims.mkdir(mode=0o700)
+        if not disk.plain_folder(claims):  # behind a link anything could lie
+            raise NotYet("intake.claims_foreign")
         home = claims / token
         inside = home if group.folder is None else home / group.folder
         inside.mkdir(parents=True, mode=0o700)
@@ -238,7 +241,7 @@ class Intake:
 
     def _finish(self, claim: Path) -> None:
         """The spool has the files: destroy them in the drop folder, unless one was changed since and is new again."""
-        left = sorted(path for path in claim.rglob("*") if path.is_file())
+        left = sorted(path for path in claim.rglob("*") if path.is_file() and not path.is_symlink())
         ours = [path for path in left if path.name.endswith(disk.GONE) or self._same(claim.name, path)]
         ends = disk.destroy_named(ours, self._settings.deletion.overwrite)
         if not self._ledger.knows_destroyed(claim.name):
@@ -261,7 +264,7 @@ class Intake:
     def _put_back(self, claim: Path) -> None:
         """Give what is left in a claim folder its place in the lane again, then remove the folder."""
         lane = claim.parent.parent
-        left = sorted(path for path in claim.rglob("*") if path.is_file())
+        left = sorted(path for path in claim.rglob("*") if not disk.plain_folder(path))
         for path in left:
             home = lane / path.relative_to(claim)
             home.parent.mkdir(exist_ok=True)
@@ -294,7 +297,9 @@ class Intake:
             else:
                 part.rename(self._spool / batch)
         for lane, _ in self._drop.lanes():
-            for claim in sorted(path for path in (lane / CLAIMS).glob("*") if path.is_dir()):
+            if not disk.plain_folder(lane / CLAIMS):
+                continue
+            for claim in sorted(path for path in (lane / CLAIMS).iterdir() if disk.plain_folder(path)):
                 if self._ledger.batch_of(claim.name) is not None:
                     self._finish(claim)
                 else:

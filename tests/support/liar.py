@@ -64,6 +64,14 @@ if asyncssh is not None:
                 self.real(path).unlink()
             return made
 
+    class Shuts(Honest):
+        """Lets nobody read what has its final name."""
+
+        def open(self, path: bytes, pflags: int, attrs: Any) -> Any:
+            if path.endswith(b".pgp"):
+                raise asyncssh.SFTPPermissionDenied("no")
+            return super().open(path, pflags, attrs)
+
     class Clips(Honest):
         """Loses a byte while it renames."""
 

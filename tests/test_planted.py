@@ -1,0 +1,110 @@
+"""Links, pipes and second names where this program puts its own, and files that were changed in its spool."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from tests.support.world import World
+
+
+@pytest.fixture(autouse=True)
+def _quick(world: World) -> None:
+    world.configure(intake={"settle": "0s"})
+
+
+@pytest.mark.parametrize("how", ["link", "file"])
+def test_what_stands_in_place_of_our_claims_is_never_gone_into(world: World, how: str) -> None:
+    """Row 21: a link named as the folder of claims could lead anywhere, also to our own state."""
+    elsewhere = world.root / "elsewhere"
+    (elsewhere / "sub").mkdir(parents=True)
+    (elsewhere / "sub" / "theirs.csv").write_text("theirs")
+    planted = world.drop / ".exchanged"
+    if how == "link":
+        planted.symlink_to(elsewhere)
+    else:
+        planted.touch()
+    made = world.drop_sheet("一月"), world.scan("一月").read_bytes()
+    for time in range(2):
+        assert world.once()["pending"]
+        assert ("intake.claims_foreign" in world.log) == (time == 0)  # said once until it is over
+        assert world.ask("status")["trouble"] == "intake.claims_foreign"
+        assert (elsewhere / "sub" / "theirs.csv").read_text() == "theirs"
+        assert [(world.drop / f"一月.{kind}").read_bytes() for kind in ("csv", "pdf")] == list(made)
+    planted.unlink()
+    assert [one["state"] for one in world.once()["batches"]] == ["closed"]
+
+
+def test_names_of_ours_that_others_planted_cost_nobody_anything(world: World) -> None:
+    """Rows 21 to 23: links, second names and pipes under the names that we give to what is to be destroyed."""
+    world.once()
+    elsewhere = world.root / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("theirs")
+    for folder in (world.drop, world.rejected, world.receipts, world.forms):
+        (folder / f".{'0' * 16}.gone").symlink_to(world.state)
+        (folder / f".{'1' * 16}.part").symlink_to(elsewhere / "file")
+        os.link(elsewhere / "file", folder / f".{'2' * 16}.part")
+        os.mkfifo(folder / f".{'3' * 16}.part")
+    world.sheet("一月"), world.scan("一月")
+    assert [one["state"] for one in world.once()["batches"]] == ["closed"]
+    assert (elsewhere / "file").read_text() == "theirs"
+    assert world.run("audit").returncode == 0
+    assert [name for name in world.left("drop", "rejected", "forms") if "/." in name] == []
+
+
+def test_a_link_under_the_name_of_a_folder_to_be_given_back_is_not_followed(world: World) -> None:
+    elsewhere = world.root / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("theirs")
+    made = b"x"
+    world.put("bad.csv", made)
+    (first,) = world.once()["batches"]
+    shutil.rmtree(world.rejected / first["batch"])
+    (world.rejected / f"{first['batch']}-2").symlink_to(elsewhere)
+    world.put("bad.csv", made)
+    (second,) = world.once()["batches"]
+    assert second["state"] == "rejected"
+    assert (world.rejected / second["batch"] / "bad.csv").read_bytes() == made
+    assert (elsewhere / "file").read_text() == "theirs"
+
+
+def test_a_link_or_pipe_in_one_returned_folder_keeps_no_folder_from_expiring(world: World) -> None:
+    elsewhere = world.root / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("theirs")
+    for name in ("a", "b", "c"):
+        (world.rejected / name).mkdir()
+        (world.rejected / name / "old.csv").write_text("old")
+    (world.rejected / "a" / "link").symlink_to(elsewhere)
+    os.mkfifo(world.rejected / "b" / "pipe")
+    for name in ("a", "b", "c"):
+        os.utime(world.rejected / name, (0, 0))
+    world.once()
+    assert list(world.rejected.iterdir()) == []
+    assert (elsewhere / "file").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_a_file_changed_or_removed_in_the_spool_is_held_and_never_given_back_as_the_original(
+    world: World, how: str
+) -> None:
+    world.sheet("一月")
+    (batch,) = world.once()["batches"]
+    spooled = world.state / "spool" / batch["batch"] / "1"
+    if how == "changed":
+        spooled.write_bytes(spooled.read_bytes() + b"x")
+    else:
+        spooled.unlink()
+    world.scan("一月")
+    (batch,) = world.once()["batches"]
+    assert (batch["state"], batch["reason"]) == ("held", "sealing.content_changed")
+    assert world.run("withdraw", batch["batch"], "--reason", "x").returncode == 0
+    given = {path.name for path in (world.rejected / batch["batch"]).iterdir()}
+    assert "一月.csv" not in given
+    assert ("一月.csv.changed" in given) == (how == "changed")
+    assert "一月.pdf" in given
+    assert world.left("state/spool") == []
+    assert world.once()["pending"] == 0
