@@ -116,6 +116,7 @@ class Drop:
         self._seen: dict[Path, tuple[Mark, float]] = {}
         self._told: set[tuple[str, str]] = set()
         self._stuck = self._deeper = 0
+        self._coming: set[str] = set()
 
     def forget(self, path: Path) -> None:
         """A file was taken; another of its name begins to settle anew."""
@@ -133,12 +134,16 @@ class Drop:
         """List the lanes and group what has settled. A lane folder that cannot be listed raises OSError."""
         found, present = Found(), set()
         self._stuck = self._deeper = 0
+        self._coming.clear()
         for lane, data_type in self.lanes():
             groups: dict[tuple[str, str | None], list[Path]] = {}
             for stem, folder, path in self._entries(lane):
                 groups.setdefault((fold(stem), folder), []).append(path)
                 present.add(path)
             for (_, folder), paths in sorted(groups.items(), key=lambda pair: pair[0][0]):
+                if folder is not None and str(lane / folder) in self._coming:
+                    found.unsettled += 1
+                    continue
                 items = [self._settled(path) for path in paths]
                 found.unsettled += items.count(Not.YET)
                 found.stuck += items.count(Not.OURS)
@@ -163,11 +168,23 @@ class Drop:
                 continue
             for file in self._inside(Path(entry.path)):
                 if ignored(file.name, True):
+                    if self._unfinished(file):
+                        self._coming.add(entry.path)
                     continue
                 if file.is_dir(follow_symlinks=False):
                     self._deeper += 1
                 else:
                     yield entry.name, entry.name, Path(file.path)
+
+    def _unfinished(self, entry: os.DirEntry[str]) -> bool:
+        """Whether more of a folder is on its way: it is sent whole or not yet. An upload is broken off after a day."""
+        try:
+            state = entry.stat(follow_symlinks=False)
+        except OSError:
+            return False
+        age = time.time() - max(state.st_ctime, state.st_mtime)
+        upload = entry.name.casefold().endswith(IGNORED_ENDINGS)
+        return stat.S_ISREG(state.st_mode) and age < (OLD if upload else self._settings.intake.settle)
 
     def _inside(self, folder: Path) -> list[os.DirEntry[str]]:
         """What lies in a sub-folder, in order; one that may not be read or written holds nobody else up."""

@@ -355,3 +355,29 @@ def test_a_claim_that_cannot_be_undone_at_once_is_put_right_by_the_same_process(
     gone = {"call": "rename", "match": r"/drop/(一月.pdf|\.exchanged/)", "nth": 2, "times": 3, "act": ["fail", "EIO"]}
     assert meddler.once(world, **gone)["pending"] == 0
     judge(world, {"一月": made})
+
+
+# --- folders that are not whole yet -----------------------------------------------------------------------------------
+
+
+def test_a_folder_waits_for_the_file_that_is_still_uploaded(world: World) -> None:
+    """Row 18: programs that upload a folder give one file after the other its name."""
+    whole = {"甲.csv": content(world, 3, 0), "乙.csv": content(world, 3, 1), "扫描.pdf": scans.scan()}
+    for name in ("甲.csv", "扫描.pdf"):
+        world.put(f"六月/{name}", whole[name])
+    world.put("六月/乙.csv.filepart", whole["乙.csv"][:200])
+    assert world.once()["batches"] == []
+    assert world.once()["pending"]
+    (world.drop / "六月" / "乙.csv.filepart").rename(world.drop / "六月" / "乙.csv")
+    world.put("六月/乙.csv", whole["乙.csv"])
+    assert [one["state"] for one in world.once()["batches"]] == ["closed"]
+    judge(world, {"六月": whole})
+
+
+def test_a_claim_of_a_lane_that_is_configured_no_more_is_put_back(world: World) -> None:
+    claim = world.drop / "更正" / ".exchanged" / ("0" * 16)
+    claim.mkdir(parents=True)
+    (claim / "一月.csv").write_bytes(content(world, 3, 0))
+    world.configure(intake={"data_types": ["新增"]})
+    (batch,) = world.once()["batches"]
+    assert (batch["stem"], batch["state"]) == ("更正", "validated")

@@ -37,6 +37,18 @@ def test_what_stands_in_place_of_our_claims_is_never_gone_into(world: World, how
     assert [one["state"] for one in world.once()["batches"]] == ["closed"]
 
 
+def test_the_drop_folder_itself_may_be_reached_through_a_link(world: World) -> None:
+    """It is the sysadmin's own; a claim that an earlier run left there is put back."""
+    link = world.root / "linked"
+    link.symlink_to(world.drop)
+    claim = world.drop / ".exchanged" / ("0" * 16)
+    claim.mkdir(parents=True)
+    world.sheet("一月").rename(claim / "一月.csv")
+    world.configure(folders={"drop": str(link)})
+    (batch,) = world.once()["batches"]
+    assert (batch["stem"], batch["state"]) == ("一月", "validated")
+
+
 def test_names_of_ours_that_others_planted_cost_nobody_anything(world: World) -> None:
     """Rows 21 to 23: links, second names and pipes under the names that we give to what is to be destroyed."""
     world.once()

@@ -219,7 +219,7 @@ class Intake:
 
     def _join(self, batch: Record, group: Group, scan: Path, token: str) -> Record | None:
         """Add a scan to the batch that waits for it."""
-        temp = self._spool / batch.id / f".{token}{disk.PART}"
+        temp = disk.folder(self._spool / batch.id) / f".{token}{disk.PART}"
         source = self._copy(scan, temp, 0, token)
         disk.commit(temp, self._spool / batch.id / "0")
         disk.sync_folder(group.lane)
@@ -296,8 +296,10 @@ class Intake:
                 disk.destroy_tree(part, self._settings.deletion.overwrite)
             else:
                 part.rename(self._spool / batch)
-        for lane, _ in self._drop.lanes():
-            if not disk.plain_folder(lane / CLAIMS):
+        drop = self._settings.folders.drop
+        # also of a lane that is configured no more
+        for lane in sorted({drop, *(path.parent for path in drop.glob(f"*/{CLAIMS}"))}):
+            if (lane != drop and not disk.plain_folder(lane)) or not disk.plain_folder(lane / CLAIMS):
                 continue
             for claim in sorted(path for path in (lane / CLAIMS).iterdir() if disk.plain_folder(path)):
                 if self._ledger.batch_of(claim.name) is not None:
