@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from exchanged.drop import BOARD
+from exchanged.messages import text
 from tests.support import records, scans
 from tests.support.world import World
 
@@ -207,7 +208,10 @@ def test_a_second_scan_in_a_folder_is_refused_by_name(world: World) -> None:
     world.put("二月/a.pdf", scans.scan())
     world.put("二月/b.pdf", scans.scan())
     done = world.once()
-    assert done["batches"][0]["reason"] == "confirmation-orphan"
+    (batch,) = done["batches"]
+    assert batch["reason"] == "confirmation-orphan"
+    report = (world.rejected / batch["batch"] / "report.html").read_text("utf-8")
+    assert text("html.nothing_sent_scan", "en") not in report  # the spreadsheet was not looked at
 
 
 def test_a_file_that_is_still_being_written_is_left_alone(world: World) -> None:
