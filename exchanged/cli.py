@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(language).parse_args(argv)
         arguments.language = language
         signal.signal(signal.SIGTERM, _terminate)
-        return _run(arguments)
+        return _said("", _run(arguments))  # a log line that could not be written may still wait to be
     except KeyboardInterrupt:
         return INTERRUPTED
     except Terminated:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _said(words: str, status: int = OK) -> int:
-    """Say something on standard output, and all that argparse has said; the status, unless it could not be written."""
+    """Say something on standard output, and all that waits to be written; the status, unless it cannot be."""
     from exchanged.errors import NotYet
     from exchanged.views.page import reaching
 

@@ -223,6 +223,20 @@ def test_a_reader_that_left_does_not_make_wrong_data_right(bad: Path) -> None:
     os.close(writer)
 
 
+def test_a_log_that_nobody_reads_changes_no_status() -> None:
+    """The line that says what has happened was written to a pipe without a reader; Python would end with 120."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    act = "cli._run = lambda _: 3 * sys.stdout.write('x')"
+    code = f"import sys; from exchanged import cli; {act}; sys.exit(cli.main(['run']))"
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=env
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
 def test_an_output_that_cannot_be_written_is_said_and_is_no_verdict(good: Path, bad: Path) -> None:
     with Path("/dev/full").open("w") as full:
         for words in (("check", good), ("check", bad), ("check", good, "--json"), ("standard",), ("--version",)):
