@@ -338,11 +338,27 @@ def test_a_slip_that_could_not_be_written_keeps_the_batch_pending(world: World) 
     complete(world)
     world.receipts.rename(world.root / "away")
     done = world.once()
-    assert (one(done)["state"], done["pending"]) == ("closed", 1)
+    assert (one(done)["state"], one(done)["reason"], done["pending"]) == ("closed", "folder.missing", 1)
+    assert "A folder is missing or not mounted" in world.run("status").stdout
     (world.root / "away").rename(world.receipts)
     assert world.run("retry", one(done)["batch"]).returncode == 0
     assert world.once()["pending"] == 0
     assert len(world.left("receipts")) == 2
+    assert one(world.ask("list"))["reason"] is None
+
+
+def test_why_a_batch_went_back_is_told_also_when_something_was_in_the_way_later(world: World) -> None:
+    world.put("一月.csv", b"x")
+    (world.state / "evidence").mkdir(exist_ok=True)
+    (world.state / "evidence").rename(world.root / "away")
+    (world.state / "evidence").touch()
+    done = world.once()
+    assert (one(done)["state"], done["pending"]) == ("rejected", 1)
+    (world.state / "evidence").unlink()
+    (world.root / "away").rename(world.state / "evidence")
+    assert world.run("retry", one(done)["batch"]).returncode == 0
+    world.once()
+    assert one(world.ask("list"))["reason"] == "header-missing"
 
 
 def test_the_receiving_side_opens_with_its_own_configuration(world: World) -> None:

@@ -304,9 +304,11 @@ class Books(Clock):
             self._append(event, batch.id, facts)
 
     def clear(self, batch: Record, **facts: Any) -> None:
-        """Note that nothing of a finished batch is left but its evidence."""
+        """Note that nothing of a finished batch is left but its evidence, and why it went back, if it did."""
+        why = f"CASE WHEN state = '{State.REJECTED}' THEN json_extract(facts, '$.reason') END"
+        query = f"UPDATE batch SET cleared = 1, reason = {why}, reason_facts = '{{}}', updated = ? WHERE ordinal = ?"  # noqa: S608
         with self.change():
-            self._db.execute("UPDATE batch SET cleared = 1, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
+            self._db.execute(query, (now(), batch.ordinal))
             self._append("evidence.written", batch.id, facts)
 
     def proven(self) -> dict[str, str]:

@@ -140,9 +140,9 @@ def _batch(batch: Found, language: str) -> list[Span]:
 
 
 def _reason(batch: Found, language: str) -> str:
-    """Why a batch does not go on or went back; a finished one needs no reason."""
+    """Why a batch does not go on or went back."""
     reason = batch.get("reason")
-    if not reason or batch["state"] in ("closed", "superseded", "withdrawn"):
+    if not reason:
         return ""
     return text(reason, language, **(batch.get("reason_facts") or {}))
 
