@@ -145,7 +145,7 @@ def digest(fd: int) -> tuple[int, str]:
 
 def sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's content."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         return digest(fd)[1]
     finally:
@@ -234,8 +234,12 @@ def _aside(path: Path) -> Path:
 def _destroy(path: Path, passes: int) -> Destroyed:
     """Only a plain file of one name is overwritten: behind a link, a pipe or a second name is what is not ours."""
     name, caveats = filesystem(path.parent)
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fd = os.open(path, flags | os.O_NONBLOCK)  # nor waits for a pipe's other end
+        except BlockingIOError:  # leased to another program, such as a file server, which is now asked to let go
+            fd = os.open(path, flags)
     except FileNotFoundError:
         return Destroyed("absent", name, 0, ())
     except OSError as error:  # also someone else's file, not writable for us; the folder is

@@ -66,6 +66,28 @@ def test_destroying_what_is_gone_already_says_so(tmp_path: Path) -> None:
     assert disk.destroy(tmp_path / "a").method == "absent"
 
 
+LEASED = """
+import fcntl, os, signal, sys, time
+fd = os.open(sys.argv[1], os.O_RDONLY)
+signal.signal(signal.SIGIO, lambda *_: (time.sleep(0.2), fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)))
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+print("leased", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_file_that_a_file_server_has_leased_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    argv = [sys.executable, "-c", LEASED, str(tmp_path / "a")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        if not server.stdout.readline():
+            pytest.skip("no leases on this file system")
+        assert disk.destroy(tmp_path / "a").method == "overwritten"
+        server.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_link_is_not_followed_when_destroying(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     (tmp_path / "b").symlink_to(tmp_path / "a")

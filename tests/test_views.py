@@ -78,7 +78,10 @@ def test_status_of_a_new_installation_is_calm(language: str) -> None:
 
 @both
 def test_list_shows_a_reason_where_there_is_one(language: str) -> None:
-    closed, rejected = {**BATCH, "state": "closed", "reason": None}, {**BATCH, "state": "rejected", "reason": "required"}
+    closed, rejected = (
+        {**BATCH, "state": "closed", "reason": None},
+        {**BATCH, "state": "rejected", "reason": "required"},
+    )
     why = {"zh": "必填字段为空", "en": "required field is empty"}[language]
     assert why in words(batches.list_page({"batches": [rejected]}, language))
     assert why in words(batches.once_page({"batches": [rejected], "pending": 0, "rejected": 1}, language))
