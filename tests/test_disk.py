@@ -235,3 +235,10 @@ def test_what_overwriting_cannot_promise_is_told_by_file_system_and_device(
 
 def test_of_a_folder_that_is_gone_nothing_is_known(tmp_path: Path) -> None:
     assert disk.filesystem(tmp_path / "gone") == ("unknown", ("unknown",))
+
+
+def test_a_folder_is_not_destroyed_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsADirectoryError):
+        disk.destroy(tmp_path / "a")
+    assert (tmp_path / "a").is_dir()
