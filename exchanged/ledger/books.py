@@ -196,9 +196,9 @@ class Books(Clock):
         with self.reading():
             return [row[0] for row in self._db.execute(query, (claim,))]
 
-    def _expect(self, batch: Record) -> None:
-        row = self._db.execute("SELECT state FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
-        if row is None or row["state"] != batch.state:
+    def _expect(self, batch: Record, still: bool = False) -> None:
+        row = self._db.execute("SELECT state, updated FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
+        if row is None or row["state"] != batch.state or (still and row["updated"] != batch.updated):
             raise NotYet("batch.moved_meanwhile")
 
     def begin(self, batch: Record) -> None:
@@ -217,9 +217,8 @@ class Books(Clock):
         happened to it since: another process may be at work with it.
         """
         with self.change():
-            row = self._db.execute("SELECT updated FROM batch WHERE ordinal = ?", (batch.ordinal,)).fetchone()
-            if still and row["updated"] != batch.updated:
-                raise NotYet("batch.moved_meanwhile")
+            if still:
+                self._expect(batch, still)
             self._move(batch, after, event or f"batch.{after}", facts, acting)
 
     def _move(self, batch: Record, after: State, event: str, facts: Mapping[str, Any], acting: bool = False) -> None:
