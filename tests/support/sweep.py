@@ -23,6 +23,7 @@ from tests.support.judge import judge
 from tests.support.lives import LIVES, Life, Phase
 from tests.support.sshd import SSHD, Sshd
 from tests.support.syscalls import KILL, KILL_CHILD, Call, Run
+from tests.support.warm import Warm
 from tests.support.world import World
 
 FAULTS = ("kill", "kill-early", "kill-child", "ENOSPC", "EIO", "EROFS")
@@ -55,7 +56,7 @@ class Stage:
     @classmethod
     def build(cls, folder: Path) -> Stage:
         """With a world of its own."""
-        return cls(World(folder / "w", Home(), Home(), Sshd.talking(folder / "sshd").start()))
+        return cls(World(folder / "w", Home(), Home(), Sshd.talking(folder / "sshd").start(), warm=Warm()))
 
     def __init__(self, world: World) -> None:
         self.world = world

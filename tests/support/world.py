@@ -22,6 +22,7 @@ import yaml
 from tests.support import records, scans
 from tests.support.gpghome import Home
 from tests.support.sshd import SSHD, Sshd
+from tests.support.warm import Warm
 
 FOLDERS = ("drop", "forms", "rejected", "receipts", "state", "inbox", "credentials")
 CHANGING = FOLDERS[:6]
@@ -32,6 +33,7 @@ class World:
     """One unit and its server. Commands run as their own processes, as a sysadmin would run them.
 
     under: a program and its arguments that run ours, to change what it finds: its clock, limits, powers.
+    warm: forks of a process that has everything loaded instead of new interpreters, where many commands are run.
     """
 
     root: Path
@@ -41,6 +43,7 @@ class World:
     config: dict[str, Any] = field(default_factory=dict)
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
     under: list[str] = field(default_factory=list)
+    warm: Warm | None = None
 
     def __post_init__(self) -> None:
         for name in FOLDERS:
@@ -118,6 +121,8 @@ class World:
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command of the program."""
+        if self.warm and not self.under:
+            return self.warm.run(["--config", str(self.file), *arguments], {**os.environ, **(env or {})})
         return subprocess.run(
             [*self.under, sys.executable, "-m", "exchanged", "--config", str(self.file), *arguments],
             capture_output=True,
@@ -206,6 +211,8 @@ class World:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
+        if self.warm:
+            self.warm.close()
         self.server.stop()
         self.unit.close()
         self.national.close()
