@@ -107,3 +107,9 @@ def test_with_a_configuration_it_judges_as_the_daemon_would(world: World, tmp_pa
     done = world.run("check", str(tmp_path / "a.csv"), "--annotate", str(tmp_path / "out.xlsx"))
     assert done.returncode == 0
     assert reasons(openpyxl.load_workbook(tmp_path / "out.xlsx").worksheets[1])[2].startswith("(hold)")
+
+
+def test_the_report_and_the_workbook_are_two_files(wrong: Path, tmp_path: Path) -> None:
+    done = run("check", wrong, "--annotate", tmp_path / "out", "--report", tmp_path / "." / "out", LANG="en_GB.UTF-8")
+    assert done.returncode == 2 and "--report and --annotate" in done.stderr
+    assert not (tmp_path / "out").exists()

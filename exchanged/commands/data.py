@@ -176,12 +176,18 @@ def _outputs(arguments: Arguments) -> None:
     if arguments.annotate and len(arguments.files) > 1:
         raise Usage("cli.annotate_one")
     if arguments.annotate:
-        arguments.annotate = Path(os.path.realpath(arguments.annotate))  # it is put in place whole, not through a link
+        arguments.annotate = _resolved(arguments.annotate)  # it is put in place whole, not through a link
         if arguments.annotate.exists() and not arguments.annotate.is_file():
             raise Usage("cli.unwritable", file=str(arguments.annotate))
+    if arguments.annotate and arguments.report and _resolved(arguments.report) == arguments.annotate:
+        raise Usage("cli.one_output", file=str(arguments.report))
     for out in (arguments.annotate, arguments.report):
         if out and any(_same(out, file) for file in arguments.files):
             raise Usage("cli.same_file", file=str(out))
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _same(out: Path, file: Path) -> bool:

@@ -58,12 +58,10 @@ def _moment(time: str | None) -> str | None:
 
 
 def _counts(facts: Mapping[str, Any], language: str) -> list[str]:
-    rows = []
-    for one in facts.get("counts") or ():
-        direction = f"（{one['direction']}）" if one.get("direction") not in (None, "", "无") else ""
-        rows.append(
-            (f"{one['qualification']}{direction}", text(f"level.{one['level']}", language), f"{one['count']:,}")
-        )
+    rows = [
+        (one["qualification"], text(f"level.{one['level']}", language), f"{one['count']:,}")
+        for one in facts.get("counts") or ()
+    ]
     rows.append((text("check.total", language), "", f"{facts['rows'] or 0:,}"))
     sizes = [max(width(row[n]) for row in rows) for n in range(3)]
     lines = [
