@@ -222,48 +222,53 @@ def destroy_folder(folder: Path, passes: int = 1, expected: Iterable[str] = ()) 
     return ends
 
 
-def _aside(path: Path) -> Path:
+def _aside(path: Path, at: int | None = None) -> Path:
     """Take a file's or folder's name away: give it a random one that says that it is to be destroyed."""
     if path.name.endswith(GONE):
         return path
     aside = path.with_name(f".{secrets.token_hex(8)}{GONE}")
-    path.rename(aside)
+    os.rename(_name(path, at), _name(aside, at), src_dir_fd=at, dst_dir_fd=at)
     return aside
 
 
-def _destroy(path: Path, passes: int) -> Destroyed:
+def _name(path: Path, at: int | None) -> Path | str:
+    """How a file is named to the system: within the open folder `at` that holds it, where there is one."""
+    return path if at is None else path.name
+
+
+def _destroy(path: Path, passes: int, at: int | None = None) -> Destroyed:
     """Only a plain file of one name is overwritten: behind a link, a pipe or a second name is what is not ours."""
     name, caveats = filesystem(path.parent)
     flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         try:
-            fd = os.open(path, flags | os.O_NONBLOCK)  # nor waits for a pipe's other end
+            fd = os.open(_name(path, at), flags | os.O_NONBLOCK, dir_fd=at)  # nor waits for a pipe's other end
         except BlockingIOError:  # leased to another program, such as a file server, which is now asked to let go
-            fd = os.open(path, flags)
+            fd = os.open(_name(path, at), flags, dir_fd=at)
     except FileNotFoundError:
         return Destroyed("absent", name, 0, ())
     except OSError as error:  # also someone else's file, not writable for us; the folder is
         if error.errno not in _NOT_OURS:
             raise
-        return _unlinked(path, name, caveats)
+        return _unlinked(path, name, caveats, at)
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            return _unlinked(path, name, caveats)
+            return _unlinked(path, name, caveats, at)
         size = found.st_size
-        aside = _aside(path)
+        aside = _aside(path, at)
         for _ in range(passes):
             _overwrite(fd, size)
         os.ftruncate(fd, 0)
     finally:
         os.close(fd)
-    aside.unlink()
+    os.unlink(_name(aside, at), dir_fd=at)
     return Destroyed("overwritten" if passes else "unlinked", name, size, caveats)
 
 
-def _unlinked(path: Path, filesystem: str, caveats: tuple[str, ...]) -> Destroyed:
-    size = path.lstat().st_size
-    path.unlink()
+def _unlinked(path: Path, filesystem: str, caveats: tuple[str, ...], at: int | None) -> Destroyed:
+    size = os.lstat(_name(path, at), dir_fd=at).st_size
+    os.unlink(_name(path, at), dir_fd=at)
     return Destroyed("unlinked", filesystem, size, ("not-overwritten", *caveats))
 
 
@@ -277,19 +282,42 @@ def _overwrite(fd: int, size: int) -> None:
 def destroy_tree(folder: Path, passes: int = 1) -> None:
     """Destroy every file below a folder, then the folder. It loses its name first, so `sweep` ends what was begun.
 
-    Links are not followed: they lose their names. What is no folder is destroyed as the file that it is.
+    Links are not followed, whoever changes what meanwhile: they lose their names. What is no folder is destroyed as
+    the file that it is.
     """
     if not plain_folder(folder):
         if os.path.lexists(folder):
             destroy(folder, passes)
         return
-    aside = _aside(folder)
-    for root, below, names in os.walk(aside, topdown=False):
-        links = [name for name in below if Path(root, name).is_symlink()]
-        for name in sorted([*names, *links]):
-            _destroy(Path(root, name), passes)
-        Path(root).rmdir()
+    left = [_aside(folder)]
+    while left:
+        left += _emptied(left.pop(), passes)
     sync_folder(folder.parent)
+
+
+def _emptied(folder: Path, passes: int) -> list[Path]:
+    """Destroy the files of a folder and the folder. What folders it held stand beside it now, with random names: so
+    one of any depth is taken apart, and each is opened by a name that no link above it can change."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError:
+        _destroy(folder, passes)
+        return []
+    beside = []
+    try:
+        for name in sorted(os.listdir(fd)):  # noqa: PTH208  by its descriptor
+            if not stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
+                _destroy(folder / name, passes, fd)
+                continue
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=fd)  # an empty one of someone else's may be removed, not moved
+                continue
+            beside.append(folder.with_name(f".{secrets.token_hex(8)}{GONE}"))
+            os.rename(name, beside[-1], src_dir_fd=fd)
+    finally:
+        os.close(fd)
+    folder.rmdir()
+    return beside
 
 
 def sweep(folder: Path, passes: int = 1) -> int:

@@ -31,6 +31,7 @@ IGNORED_NAMES = {"thumbs.db", "desktop.ini", BOARD}
 IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
 ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
 OLD = 86400.0  # seconds after which a file that is passed over is worth a word
+DEEPEST = 20  # sub-folders below which nobody counts any more
 HEAD = 1024  # bytes in which a PDF's mark must stand
 
 Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change while a file settles
@@ -295,8 +296,13 @@ def survey(settings: Settings) -> dict[str, int]:
         counts["unreadable"] += sum(not os.access(Path(root, name), os.R_OK | os.X_OK) for name in folders)
         depth = len(Path(root).relative_to(drop).parts)
         depth -= depth > 0 and Path(root).relative_to(drop).parts[0] in types
+        if depth > DEEPEST:
+            folders.clear()
         for name in names:
-            state = Path(root, name).lstat()
+            try:
+                state = Path(root, name).lstat()
+            except FileNotFoundError:
+                continue  # taken meanwhile
             if ignored(name):
                 counts["ignored"] += name != BOARD and time.time() - state.st_mtime > OLD
                 continue

@@ -214,6 +214,28 @@ def test_a_folder_is_destroyed_whole_and_again_means_nothing(tmp_path: Path) -> 
     disk.destroy_tree(tmp_path / "a")
 
 
+def test_a_folder_that_becomes_a_link_while_it_is_destroyed_is_not_gone_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write there must not lead an overwriting to where only we may write."""
+    others = tmp_path / "others"
+    for folder in (others, tmp_path / "a" / "b"):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("theirs")
+    rename = os.rename
+
+    def meddle(old: str, new: Path, **at: int) -> None:
+        rename(old, new, **at)
+        if old == "b":
+            rename(new, tmp_path / "kept")
+            new.symlink_to(others)
+
+    monkeypatch.setattr(os, "rename", meddle)
+    disk.destroy_tree(tmp_path / "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "others"]
+    assert (others / "file").read_text() == "theirs"
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "rotates", "caveats"),
     [

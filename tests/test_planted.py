@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
+from exchanged import disk
 from tests.support.world import World
 
 
@@ -97,6 +99,34 @@ def test_a_link_or_pipe_in_one_returned_folder_keeps_no_folder_from_expiring(wor
     world.once()
     assert list(world.rejected.iterdir()) == []
     assert (elsewhere / "file").read_text() == "theirs"
+
+
+def deepen(folder: Path, depth: int = 1200) -> None:
+    """A folder in a folder in a folder: too many for a path's length, and for whatever calls itself for each."""
+    folder.mkdir()
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=at)
+        at, above = os.open("d", os.O_RDONLY, dir_fd=at), at
+        os.close(above)
+    os.close(os.open("old.csv", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+
+
+def test_folders_of_any_depth_stop_nothing(world: World) -> None:
+    world.once()
+    claim = world.drop / ".exchanged" / ("0" * 16)
+    claim.mkdir(parents=True)
+    for folder in (world.drop / "deep", world.rejected / "deep", claim / "back", world.forms / f".{'0' * 16}.gone"):
+        deepen(folder)
+    os.utime(world.rejected / "deep", (0, 0))
+    world.sheet("一月"), world.scan("一月")
+    assert [one["state"] for one in world.once()["batches"]] == ["closed"]
+    assert world.run("status").returncode == 0
+    assert list(world.rejected.iterdir()) == list(world.forms.iterdir()) == []
+    assert sorted(path.name for path in world.drop.iterdir() if path.is_dir()) == ["back", "deep"]
+    for folder in (world.drop / "back", world.drop / "deep"):
+        disk.destroy_tree(folder)  # what tidies up after tests would call itself for each
 
 
 @pytest.mark.parametrize("how", ["changed", "removed"])

@@ -241,7 +241,7 @@ class Intake:
 
     def _finish(self, claim: Path) -> None:
         """The spool has the files: destroy them in the drop folder, unless one was changed since and is new again."""
-        left = sorted(path for path in claim.rglob("*") if path.is_file() and not path.is_symlink())
+        left = [path for path in _claimed(claim) if path.is_file() and not path.is_symlink()]
         ours = [path for path in left if path.name.endswith(disk.GONE) or self._same(claim.name, path)]
         ends = disk.destroy_named(ours, self._settings.deletion.overwrite)
         if not self._ledger.knows_destroyed(claim.name):
@@ -264,13 +264,13 @@ class Intake:
     def _put_back(self, claim: Path) -> None:
         """Give what is left in a claim folder its place in the lane again, then remove the folder."""
         lane = claim.parent.parent
-        left = sorted(path for path in claim.rglob("*") if not disk.plain_folder(path))
+        left = _claimed(claim)
         for path in left:
             home = lane / path.relative_to(claim)
             home.parent.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(_free(home))
-        for folder in sorted((path for path in claim.rglob("*") if path.is_dir()), reverse=True):
+        for folder in claim.iterdir():
             folder.rmdir()
         claim.rmdir()
         with contextlib.suppress(OSError):
@@ -319,6 +319,13 @@ def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -
 
 def _nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def _claimed(claim: Path) -> list[Path]:
+    """What lies in a claim's folder and its sub-folders, sorted. What was put deeper still moves with its own."""
+    there = [path for path in claim.iterdir() if not disk.plain_folder(path)]
+    below = [path for folder in claim.iterdir() if disk.plain_folder(folder) for path in folder.iterdir()]
+    return sorted(there + below)
 
 
 def _remove_empty(folder: Path) -> None:
