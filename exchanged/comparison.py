@@ -10,7 +10,7 @@ Ends    Refused when a finding of either rejects the batch, all findings of both
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,6 +23,8 @@ from exchanged.states import UNDONE
 
 SCOPES = ("history", "screen")
 HELD = 20  # places of findings that wait for a person, recorded for `show`
+ORPHAN = "confirmation-orphan"
+_NOWHERE: Mapping[str, Any] = {"sheet": None, "row": None, "column": None, "facts": {}}
 LOOK = 300.0  # seconds until a correction looks again whether what it corrects has been delivered, unless it is woken
 
 
@@ -109,6 +111,16 @@ def as_finding(one: Mapping[str, Any]) -> Finding:
         one["column"],
         one.get("facts", {}),
     )
+
+
+def with_orphans(result: Mapping[str, Any], scans: Sequence[str]) -> dict[str, Any]:
+    """A result with a finding for each file that lay there as a scan too many."""
+    orphans = [{**_NOWHERE, "rule": ORPHAN, "severity": Severity.ERROR.value, "file": name} for name in scans]
+    told, by_rule = result["summary"], dict(result["summary"]["by_rule"])
+    if scans:
+        by_rule[ORPHAN] = len(scans)
+    summary = {**told, "error": told["error"] + len(scans), "by_rule": by_rule}
+    return {**result, "findings": [*orphans, *result["findings"]], "summary": summary}
 
 
 def corrected(ledger: Ledger, batch: Record) -> list[dict[str, str]]:

@@ -43,7 +43,9 @@ class Endings:
         from exchanged.standard import rules
 
         sources = self._ledger.sources(batch)
-        result = refusal.result or self._result(batch, sources)
+        scans = {one.file for one in refusal.findings if one.rule == comparison.ORPHAN}
+        sheets = [one for one in sorted_sheets(sources) if one.name not in scans]
+        result = refusal.result or self._result(batch, sheets)
         by_rule: dict[str, int] = dict(result["summary"]["by_rule"]) if refusal.result else {}
         if refusal.result is None:
             for one in refusal.findings:
@@ -51,7 +53,7 @@ class Endings:
             result = {**result, "summary": _summary(refusal.findings, by_rule)}
 
         def add(folder: Path) -> Mapping[str, bytes]:
-            marked = [] if note else self._annotate(batch, refusal, sources, folder)
+            marked = [] if note else self._annotate(batch, refusal, sheets, folder)
             language, findings = self._settings.language, refusal.findings
             return report.reports(batch.id, batch.stem, result, findings, language, note, marked=marked)
 
@@ -67,9 +69,8 @@ class Endings:
             "catalogue": result.get("catalogue") or batch.facts.get("catalogue"),
         }
 
-    def _annotate(self, batch: Record, refusal: Refused, sources: Sequence[Source], folder: Path) -> list[str]:
+    def _annotate(self, batch: Record, refusal: Refused, sheets: Sequence[Source], folder: Path) -> list[str]:
         """Put an annotated workbook into the folder for each spreadsheet that holds data; gives their names."""
-        sheets = sorted_sheets(sources)
         files = [(sheet.name, self._spool / batch.id / str(sheet.position)) for sheet in sheets]
         checks = config.checks(self._settings, batch.facts.get("checked") or now()[:10])
         checked = refusal.result["files"] if refusal.result else [None] * len(sheets)
@@ -90,13 +91,12 @@ class Endings:
                 log.emit("batch.not_annotated", batch=batch.id, problem=why)
         return marked
 
-    def _result(self, batch: Record, sources: Sequence[Source]) -> dict[str, Any]:
+    def _result(self, batch: Record, sheets: Sequence[Source]) -> dict[str, Any]:
         """The check's shape where no check speaks: a scan or the history was found wrong."""
         rows = batch.facts.get("file_rows", [])
-        names = [sheet.name for sheet in sorted_sheets(sources)]
         files = [
-            {"name": name, "sheet": None, "header_row": None, "rows": rows[at] if at < len(rows) else 0}
-            for at, name in enumerate(names)
+            {"name": sheet.name, "sheet": None, "header_row": None, "rows": rows[at] if at < len(rows) else 0}
+            for at, sheet in enumerate(sheets)
         ]
         return {
             "rows": batch.rows or 0,

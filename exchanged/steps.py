@@ -63,15 +63,19 @@ class Steps:
         sources = self._ledger.sources(batch)
         sheets = sorted_sheets(sources)
         extra = self._scans_among(batch, sheets)
-        if extra or not sheets:
+        if len(extra) == len(sheets):
             raise Refused(
                 *(Finding("confirmation-orphan", Severity.ERROR, file=name) for name in extra or [batch.stem])
             )
         checks = self._checks(today())
         result, index = checking.check(
-            [(sheet.name, self._file(batch, sheet)) for sheet in sheets], checks, self._sandbox, index=True
+            [(sheet.name, self._file(batch, sheet)) for sheet in sheets if sheet.name not in extra],
+            checks,
+            self._sandbox,
+            index=True,
         )
-        if not index:
+        if extra or not index:
+            result = comparison.with_orphans(result, extra)
             raise Refused(*map(comparison.as_finding, result["findings"]), result=result)
         return Examined(
             result,

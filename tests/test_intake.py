@@ -203,15 +203,27 @@ def test_a_bad_scan_sends_everything_back(world: World) -> None:
     assert states(world.once()) == {"一月": "closed"}
 
 
-def test_a_second_scan_in_a_folder_is_refused_by_name(world: World) -> None:
-    world.sheet("二月/甲", 5)
+@pytest.mark.parametrize("right", [True, False])
+def test_a_second_scan_in_a_folder_is_refused_by_name(world: World, right: bool) -> None:
+    """The spreadsheet is checked all the same: the clerk learns everything at once."""
+    world.sheet("二月/甲", 5, **({} if right else {"性别": "?"}))
     world.put("二月/a.pdf", scans.scan())
     world.put("二月/b.pdf", scans.scan())
-    done = world.once()
-    (batch,) = done["batches"]
+    (batch,) = world.once()["batches"]
     assert batch["reason"] == "confirmation-orphan"
-    report = (world.rejected / batch["batch"] / "report.html").read_text("utf-8")
-    assert text("html.nothing_sent_scan", "en") not in report  # the spreadsheet was not looked at
+    given = world.rejected / batch["batch"]
+    report = json.loads((given / "report.json").read_text())
+    wrong = {} if right else {"bad-code": 5}
+    assert report["summary"] == {
+        "error": 1 + sum(wrong.values()),
+        "warn": 0,
+        "by_rule": {"confirmation-orphan": 1, **wrong},
+    }
+    assert next((one["rule"], one["file"]) for one in report["findings"]) == ("confirmation-orphan", "b.pdf")
+    page = (given / "report.html").read_text("utf-8")
+    assert "b.pdf" in page and (text("html.nothing_sent_scan", "en") in page) == right
+    marked = [path.name for path in given.iterdir() if path.name.endswith(".annotated.xlsx")]
+    assert marked == ["甲.annotated.xlsx"]
 
 
 def test_a_file_that_is_still_being_written_is_left_alone(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,15 @@ def deepen(folder: Path, depth: int = 1200) -> None:
     os.close(at)
 
 
+@pytest.fixture
+def untied(world: World) -> Iterator[None]:
+    """What tidies up after tests calls itself for each folder."""
+    yield
+    for folder in (world.drop, world.rejected, world.forms):
+        disk.destroy_tree(folder)
+
+
+@pytest.mark.usefixtures("untied")
 def test_folders_of_any_depth_stop_nothing(world: World) -> None:
     world.once()
     claim = world.drop / ".exchanged" / ("0" * 16)
@@ -125,8 +135,6 @@ def test_folders_of_any_depth_stop_nothing(world: World) -> None:
     assert world.run("status").returncode == 0
     assert list(world.rejected.iterdir()) == list(world.forms.iterdir()) == []
     assert sorted(path.name for path in world.drop.iterdir() if path.is_dir()) == ["back", "deep"]
-    for folder in (world.drop / "back", world.drop / "deep"):
-        disk.destroy_tree(folder)  # what tidies up after tests would call itself for each
 
 
 @pytest.mark.parametrize("how", ["changed", "removed"])

@@ -21,7 +21,7 @@ LEVELS = ("error", "hold", "warn")
 
 def page(result: Mapping[str, Any], language: str) -> str:
     """The page for an exchanged-check/1 or exchanged-report/1 document."""
-    many = len(result["files"]) > 1
+    many = len({*(file["name"] for file in result["files"]), *(one["file"] for one in result["findings"])} - {None}) > 1
     rules = _by_rule(result, language, many)
     return _template().render(
         language="zh-CN" if language == "zh" else "en",
