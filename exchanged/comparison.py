@@ -19,7 +19,7 @@ from exchanged.batch import Checks, Finding, Severity
 from exchanged.errors import Held, NotYet, Refused
 from exchanged.ledger import Comparison, Entries, Ledger, Question, Record
 from exchanged.standard import rules
-from exchanged.states import UNDONE
+from exchanged.states import UNDONE, State
 
 SCOPES = ("history", "screen")
 HELD = 20  # places of findings that wait for a person, recorded for `show`
@@ -121,6 +121,13 @@ def with_orphans(result: Mapping[str, Any], scans: Sequence[str]) -> dict[str, A
         by_rule[ORPHAN] = len(scans)
     summary = {**told, "error": told["error"] + len(scans), "by_rule": by_rule}
     return {**result, "findings": [*orphans, *result["findings"]], "summary": summary}
+
+
+def expect_older(ledger: Ledger, correction: Record) -> None:
+    """What came before a correction may be what it corrects. Raises NotYet until that has been checked."""
+    for one in ledger.batches(open_only=True):
+        if one.state is State.CLAIMED and one.ordinal < correction.ordinal:
+            raise NotYet("correction.waiting", until=int(time.time() + LOOK), other=one.id)
 
 
 def corrected(ledger: Ledger, batch: Record) -> list[dict[str, str]]:

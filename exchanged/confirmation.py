@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from exchanged import disk, log
-from exchanged.batch import Severity
+from exchanged.batch import Finding, Severity
 from exchanged.drop import stem_of
 from exchanged.endings import by_level
 from exchanged.errors import NotYet, Refused
@@ -32,6 +32,7 @@ from exchanged.stages import form as forms
 from exchanged.stages.intake import content_name
 
 NOBODY, DATA_TYPE = "form", "新增"  # unit and data type in a form's code and lines where no configuration says them
+LOOK = 86400.0  # seconds after which a batch that waits on is looked at again
 GLANCE = Bounds(memory=confirm.MEMORY, cpu=10, wall=30.0)  # for a scan that may belong to nobody
 
 
@@ -53,12 +54,17 @@ class Confirmation:
 
     def wait(self, batch: Record) -> NotYet | Refused:
         """What a batch without a scan waits for, its form written; or that the wait is over."""
-        until = float(batch.facts["wait_until"])
-        if time.time() < until:
-            self._offer(batch)
-            return NotYet("confirmation.waiting", until=int(until))
-        missing = {"rule": "confirmation-missing"}
-        return Refused(confirm.finding(missing, self._settings.standard.severity, None))
+        until, missing = float(batch.facts["wait_until"]), self._missing()
+        if time.time() >= until:
+            if missing.severity is Severity.ERROR:
+                return Refused(missing)
+            until = time.time() + LOOK
+        self._offer(batch)
+        return NotYet("confirmation.waiting", until=int(until))
+
+    def _missing(self) -> Finding:
+        """That the wait is over: where that is no error, a batch waits on, and it is said once the scan has come."""
+        return confirm.finding({"rule": "confirmation-missing"}, self._settings.standard.severity, None)
 
     def _offer(self, batch: Record) -> None:
         """Write the form, and record its name, by which it is found when the batch moves on."""
@@ -92,6 +98,8 @@ class Confirmation:
         overrides = self._settings.standard.severity
         table = confirm.Table(batch.digest or "", batch.rows or 0)
         findings = [confirm.finding(one, overrides, scan.name) for one in confirm.judge(found, table)]
+        if time.time() >= float(batch.facts["wait_until"]) and self._missing().severity is not Severity.ERROR:
+            findings.append(self._missing())
         findings = [one for one in findings if one.severity is not Severity.OFF]
         if any(one.severity is Severity.ERROR for one in findings):
             raise Refused(*findings)
@@ -116,7 +124,11 @@ class Confirmation:
             return ()
         try:
             pages, most = self._settings.confirmation.max_pages, self._settings.intake.limits.file
-            return confirm.codes(confirm.look(fd, pages, self._sandbox, GLANCE, most))
+            found = confirm.look(fd, pages, self._sandbox, GLANCE, most)
+            if (found["pages"] or 0) > pages:  # as many as a form has that somebody waits with
+                pages = max([pages, *(self._most(one) for one in self._ledger.unconfirmed() if "counts" in one.facts)])
+                found = confirm.look(fd, pages, self._sandbox, GLANCE, most)
+            return confirm.codes(found)
         except NotYet:
             return ()
         finally:

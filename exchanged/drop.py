@@ -11,11 +11,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import stat
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -27,10 +28,14 @@ CLAIMS = ".exchanged"
 IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
 IGNORED_STARTS = (".", "~$")
 BOARD = "状态.txt"  # what waits for what, written there for the clerk
-IGNORED_NAMES = {"thumbs.db", "desktop.ini", BOARD}
+IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
 IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
 ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
 OLD = 86400.0  # seconds after which a file that is passed over is worth a word
+OTHERS = (
+    *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".webp"),
+    *(".doc", ".docx", ".wps", ".rtf", ".odt", ".ofd", ".ppt", ".pptx", ".zip", ".rar", ".7z"),
+)  # endings of what is neither a spreadsheet nor a scan, and so no part of a batch: it goes back alone
 DEEPEST = 20  # sub-folders below which nobody counts any more
 HEAD = 1024  # bytes in which a PDF's mark must stand
 
@@ -39,10 +44,11 @@ Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change wh
 
 def ignored(name: str, is_folder: bool = False) -> bool:
     """Whether a name in the drop folder is passed over until it changes."""
-    low = unicodedata.normalize("NFKC", name).casefold()
-    if is_folder and (low in IGNORED_FOLDERS or low.startswith("@ea")):
+    low = name.casefold()
+    if is_folder and (low in IGNORED_FOLDERS or re.fullmatch("@ea[a-z]*", low)):
         return True
-    return low.startswith(IGNORED_STARTS) or low.endswith(IGNORED_ENDINGS) or low in IGNORED_NAMES
+    ours = unicodedata.normalize("NFKC", low) == BOARD  # however a file server has spelt it
+    return ours or low.startswith(IGNORED_STARTS) or low.endswith(IGNORED_ENDINGS) or low in IGNORED_NAMES
 
 
 def fold(stem: str) -> str:
@@ -73,6 +79,11 @@ class Item:
     is_scan: bool
     is_pdf: bool
 
+    @property
+    def is_other(self) -> bool:
+        """Whether its name says that it is neither a spreadsheet nor a scan."""
+        return not self.is_scan and self.path.suffix.casefold() in OTHERS
+
 
 class Not(Enum):
     """Why a file is not to be taken: not yet, not ever, or not ours to read."""
@@ -86,7 +97,7 @@ class Not(Enum):
 class Group:
     """Files that belong together: one lane, one stem, and the sub-folder they lie in, if any.
 
-    joins: the batch that waits for this scan, as the code on it says.
+    joins: the batch that waits for this scan, as the code on it says. apart: it belongs to no other files of its stem.
     """
 
     lane: Path
@@ -95,6 +106,7 @@ class Group:
     folder: str | None
     items: tuple[Item, ...]
     joins: str | None = None
+    apart: bool = False
 
 
 @dataclass(slots=True)
@@ -183,9 +195,9 @@ class Drop:
             state = entry.stat(follow_symlinks=False)
         except OSError:
             return False
-        age = time.time() - max(state.st_ctime, state.st_mtime)
+        age = time.time() - state.st_ctime  # what a clock somewhere else has written as its time says nothing
         upload = entry.name.casefold().endswith(IGNORED_ENDINGS)
-        return stat.S_ISREG(state.st_mode) and age < (OLD if upload else self._settings.intake.settle)
+        return stat.S_ISREG(state.st_mode) and -OLD < age < (OLD if upload else self._settings.intake.settle)
 
     def _inside(self, folder: Path) -> list[os.DirEntry[str]]:
         """What lies in a sub-folder, in order; one that may not be read or written holds nobody else up."""
@@ -251,7 +263,17 @@ class Drop:
             log.emit("intake.refused_kind", kind=kind, name_hash=name_hash)
 
     def _split(self, group: Group) -> Iterator[Group]:
-        """A scan whose content is no PDF is a scan only where its partner is; alone it is a batch of the wrong type."""
+        """What belongs to no batch, each alone; then the rest.
+
+        A scan whose content is no PDF is a scan only where its partner is; alone it is a batch of the wrong type.
+        """
+        for item in group.items:
+            if item.is_other:
+                yield replace(group, items=(item,), apart=True)
+        left = tuple(item for item in group.items if not item.is_other)
+        if not left:
+            return
+        group = replace(group, items=left)
         sheets = any(not item.is_scan for item in group.items)
         if sheets or self._waits(group):
             yield group

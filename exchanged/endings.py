@@ -108,6 +108,8 @@ class Endings:
     def clear(self, batch: Record) -> dict[str, Any]:
         """A finished batch: nothing of it stays but the evidence, and for a reported one the clerk's slip."""
         known = batch
+        if batch.state is State.SUPERSEDED:  # it may have been on its way back
+            disk.destroy_tree(self._settings.folders.rejected / batch.id, self._settings.deletion.overwrite)
         form.take_away(self._settings.folders.forms, self._ledger.shown(batch.facts.get("form")))
         if batch.state is State.CLOSED:
             self._slip(batch)

@@ -22,7 +22,7 @@ from exchanged import disk, log
 from exchanged.errors import Held, IntegrityFailure, NotYet, Refused
 from exchanged.ledger import Ledger, Record, now
 from exchanged.settings import Settings
-from exchanged.states import BEFORE_DELIVERY, ROUTE, TERMINAL, Lane, State, Step
+from exchanged.states import BEFORE_DELIVERY, OPERATOR, ROUTE, TERMINAL, Lane, State, Step
 from exchanged.steps import Steps
 
 RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
@@ -106,6 +106,14 @@ class Flow:
 
     def _attempt(self, batch: Record, go_on: Callable[[], bool]) -> None:
         try:
+            self._try(batch, go_on)
+        except (IntegrityFailure, NotYet):
+            raise  # the ledger is not what it was, or cannot be written: nothing may go on
+        except Exception as error:
+            self._failed(batch, error)
+
+    def _try(self, batch: Record, go_on: Callable[[], bool]) -> None:
+        try:
             if batch.state in TERMINAL:
                 self._clear(batch)
             else:
@@ -120,10 +128,6 @@ class Flow:
             self._defer(batch, problem)
         except OSError as error:
             self._defer(batch, self._disk_trouble(error))
-        except IntegrityFailure:
-            raise  # the ledger is not what it was: nothing may go on
-        except Exception as error:
-            self._failed(batch, error)
 
     def _step(self, batch: Record, go_on: Callable[[], bool]) -> None:
         step = ROUTE[batch.state]
@@ -146,6 +150,9 @@ class Flow:
 
     def _reject(self, batch: Record, refusal: Refused) -> None:
         self._steps.spend_child()
+        known = self._ledger.batch(batch.id)
+        if known is None or known.state is not batch.state:  # replaced meanwhile: nobody waits for this answer
+            raise NotYet("batch.moved_meanwhile")
         try:
             facts = self._steps.endings.give_back(batch, refusal)
             self._ledger.move(batch, State.REJECTED, **facts)
@@ -260,7 +267,7 @@ class Flow:
         """Stop a batch until the operator releases it. False where it is at work, finished or held already."""
         if batch.acting or batch.state in TERMINAL or batch.state is State.HELD:
             return False
-        self._hold(batch, Held("operator.hold"), still=True)
+        self._hold(batch, Held(OPERATOR), still=True)
         return True
 
     def release(self, batch: Record) -> bool:
@@ -273,7 +280,9 @@ class Flow:
         again: dict[str, Any] = {"offered": None} if anew else {}
         if batch.reason == "correction.changed":  # it corrects what is left
             again = {"corrects": None}
-        self._ledger.move(batch, batch.held_from, "batch.released", released=now(), **again)
+        if batch.reason == "finding.hold":  # what was found is known and taken on
+            again |= {"released": now()}
+        self._ledger.move(batch, batch.held_from, "batch.released", **again)
         log.emit("batch.released", batch=batch.id)
         return True
 

@@ -53,6 +53,7 @@ ROUTE: dict[State, Step] = {
 
 TERMINAL = frozenset({State.CLOSED, State.REJECTED, State.SUPERSEDED, State.WITHDRAWN})
 UNDONE = frozenset({State.REJECTED, State.SUPERSEDED, State.WITHDRAWN})  # nothing of these was or will be reported
+OPERATOR = "operator.hold"  # the reason of a batch that the operator holds
 BEFORE_DELIVERY = frozenset({State.CLAIMED, State.VALIDATED, State.CONFIRMED, State.SEALED})
 
 MOVES: dict[State, frozenset[State]] = {

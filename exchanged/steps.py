@@ -62,6 +62,11 @@ class Steps:
         self._ledger.expect_clock()
         sources = self._ledger.sources(batch)
         sheets = sorted_sheets(sources)
+        if batch.data_type == CORRECTION:
+            comparison.expect_older(self._ledger, batch)
+        for sheet in sheets:
+            if disk.sha256(self._file(batch, sheet)) != sheet.sha256:
+                raise Held("sealing.content_changed")
         extra = self._scans_among(batch, sheets)
         if len(extra) == len(sheets):
             raise Refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -305,6 +306,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path
 def test_a_batch_that_is_being_given_back_is_not_swept_away(tmp_path: Path) -> None:
     part = disk.temp_name(tmp_path / "jx-1")
     part.mkdir()
+    os.utime(part, (0, 0))
     giveback.expire(tmp_path, 3600, 1)
     assert part.exists()
     disk.sweep(tmp_path)

@@ -90,16 +90,20 @@ def test_a_link_or_pipe_in_one_returned_folder_keeps_no_folder_from_expiring(wor
     elsewhere = world.root / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "file").write_text("theirs")
-    for name in ("a", "b", "c"):
+    a, b, _ = names = [f"jx-20200101-{number:010x}" for number in range(3)]
+    for name in names:
         (world.rejected / name).mkdir()
         (world.rejected / name / "old.csv").write_text("old")
-    (world.rejected / "a" / "link").symlink_to(elsewhere)
-    os.mkfifo(world.rejected / "b" / "pipe")
-    for name in ("a", "b", "c"):
+    (world.rejected / a / "link").symlink_to(elsewhere)
+    os.mkfifo(world.rejected / b / "pipe")
+    for name in names:
         os.utime(world.rejected / name, (0, 0))
     world.once()
     assert list(world.rejected.iterdir()) == []
     assert (elsewhere / "file").read_text() == "theirs"
+
+
+DEEP = "jx-20200101-0123456789"
 
 
 def deepen(folder: Path, depth: int = 1200) -> None:
@@ -127,9 +131,9 @@ def test_folders_of_any_depth_stop_nothing(world: World) -> None:
     world.once()
     claim = world.drop / ".exchanged" / ("0" * 16)
     claim.mkdir(parents=True)
-    for folder in (world.drop / "deep", world.rejected / "deep", claim / "back", world.forms / f".{'0' * 16}.gone"):
+    for folder in (world.drop / "deep", world.rejected / DEEP, claim / "back", world.forms / f".{'0' * 16}.gone"):
         deepen(folder)
-    os.utime(world.rejected / "deep", (0, 0))
+    os.utime(world.rejected / DEEP, (0, 0))
     world.sheet("一月"), world.scan("一月")
     assert [one["state"] for one in world.once()["batches"]] == ["closed"]
     assert world.run("status").returncode == 0

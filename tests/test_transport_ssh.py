@@ -114,6 +114,7 @@ def test_known_hosts_lines_for_others_or_revoked_do_not_count(sshd: Sshd, tmp_pa
     assert len(pins(f"other,{here} {key} comment\n")) == 1
     assert pins(f"127.0.0.1 {key}\n") == ()
     assert pins(f"{here} {key}\n@revoked {here} {key}\n") == ()
+    assert pins(f"{here} {key}\n@revoked * {key}\n") == pins(f"@revoked * {key}\n{here} {key}\n") == ()
     assert pins(f"@cert-authority {here} {key}\n") == ()
     assert pins(f"{here} ssh-rsa {key.split()[1]}\n") == ()
     assert pins(f"{here} ssh-ed25519 not-base64!\n") == ()

@@ -13,7 +13,7 @@ from exchanged import config
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "systemd" / "exchanged.service"
-EXPOSURE = 10  # tenths: at most 1.0 of 10
+EXPOSURE = 12  # tenths: at most 1.2 of 10; CAP_LEASE, which PrivateUsers= would take away again, costs 0.2
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
 

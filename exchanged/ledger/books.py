@@ -18,7 +18,7 @@ from exchanged.errors import IntegrityFailure, NotYet
 from exchanged.ledger.clock import Clock
 from exchanged.ledger.store import now, to_json
 from exchanged.secrets import Secrets
-from exchanged.states import TERMINAL, UNDONE, State, may_move
+from exchanged.states import OPERATOR, TERMINAL, UNDONE, State, may_move
 
 FAR = 86400.0  # seconds: longer than any try is put off; a later one was planned by a clock that ran ahead
 
@@ -102,7 +102,10 @@ class Books(Clock):
         sources: Sequence[Source],
         replaces: Record | None = None,
     ) -> None:
-        """Enter a new batch in state `claimed` with its files; one that it replaces becomes `superseded` with it."""
+        """Enter a new batch in state `claimed` with its files; one that it replaces becomes `superseded` with it.
+
+        Where the operator holds that, the new one is held too.
+        """
         moment = now()
         with self.change():
             if replaces is not None:
@@ -116,6 +119,8 @@ class Books(Clock):
             files = self._add_sources(cursor.lastrowid or 0, sources)
             facts = {"data_type": data_type, "stem": _digest(hidden), "pairing": pairing.hex(), "sources": files}
             self._append("batch.claimed", batch, facts)
+            if replaces is not None and replaces.reason == OPERATOR and (held := self.batch(batch)):
+                self._move(held, State.HELD, "batch.held", {"reason": OPERATOR, "reason_facts": {}})
 
     def attach(self, batch: Record, scan: Source) -> None:
         """Add the scan to a batch that waits for it, and wake the batch, unless it is held: why stays with it."""
@@ -237,11 +242,8 @@ class Books(Clock):
                 facts.get("rows"), facts.get("digest"), now(), to_json({**known, **facts}), batch.ordinal,
             ),
         )  # fmt: skip
-        if after is State.DELIVERED or after in UNDONE:  # corrections may wait for it
-            self._db.execute(
-                "UPDATE batch SET next_attempt = 0 WHERE cleared = 0 AND state = ? AND reason = 'correction.waiting'",
-                (State.CONFIRMED,),
-            )
+        if after in UNDONE | {State.VALIDATED, State.DELIVERED}:  # corrections may wait for it
+            self._db.execute("UPDATE batch SET next_attempt = 0 WHERE cleared = 0 AND reason = 'correction.waiting'")
         self._append(event, batch.id, facts)
 
     def defer(self, batch: Record, reason: str, facts: Mapping[str, Any], next_attempt: float | None) -> None:

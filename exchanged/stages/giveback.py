@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ FILE_MODE = 0o660  # the clerks' group, inherited from the folder, reads and tak
 FOLDER_MODE = 0o770
 MARKED = ".annotated.xlsx"
 CHANGED = ".changed"  # behind the name of a file that someone has changed in the spool
+BATCH = re.compile(r"[a-z0-9]+-\d{8}-[0-9a-f]{10}(-\d+)?")  # what a batch may be called: other folders are not ours
 LONGEST = 255  # bytes of a file's name
 
 
@@ -62,12 +64,13 @@ def _fill(part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Pat
             altered += 1
             continue
         try:
-            _, digest = disk.copy(fd, part / source.name, FILE_MODE)
+            copied = _free(part, source.name)
+            _, digest = disk.copy(fd, copied, FILE_MODE)
         finally:
             os.close(fd)
         if digest != source.sha256:
             altered += 1
-            (part / source.name).rename(part / _cut(source.name, CHANGED))
+            copied.rename(part / _cut(copied.name, CHANGED))
     reports = add(part)
     disk.write_all(part, {_unused(part, name): content for name, content in reports.items()}, FILE_MODE)
     return altered
@@ -78,6 +81,15 @@ def _cut(start: str, tail: str) -> str:
     while len(f"{start}{tail}".encode("utf-8", "surrogateescape")) > LONGEST:
         start = start[:-1]
     return f"{start}{tail}"
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Where to put an original: a spreadsheet and a scan may have had one name, each at its time."""
+    path, number = folder / name, 2
+    while path.exists():
+        path = folder / f"{number}-{_cut(name, '')[:200]}"
+        number += 1
+    return path
 
 
 def _unused(folder: Path, name: str) -> str:
@@ -103,10 +115,10 @@ def marked_name(folder: Path, name: str) -> str:
 
 
 def expire(rejected: Path, after: float, passes: int) -> int:
-    """Destroy rejected folders older than `after` seconds. Gives how many."""
+    """Destroy the folders of batches that were given back more than `after` seconds ago. Gives how many."""
     expired = 0
     for folder in sorted(path for path in rejected.iterdir() if disk.plain_folder(path)):
-        if not folder.name.startswith(".") and time.time() - folder.lstat().st_mtime > after:
+        if BATCH.fullmatch(folder.name) and time.time() - folder.lstat().st_mtime > after:
             with contextlib.suppress(OSError):  # one that does not go keeps no other
                 disk.destroy_tree(folder, passes)
                 expired += 1

@@ -27,7 +27,7 @@ from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
-from exchanged.states import State
+from exchanged.states import OPERATOR, State
 
 RESERVE = 16 << 20  # bytes that claiming leaves free, so that the ledger can always be written
 
@@ -88,6 +88,8 @@ class Intake:
 
     def _waiting(self, group: Group) -> Record | None:
         """The batch of this lane and stem that still waits for its scan, or the one that the scan's code has named."""
+        if group.apart:
+            return None
         if group.joins is not None:
             return next((batch for batch in self._ledger.unconfirmed() if batch.id == group.joins), None)
         for batch in self._ledger.paired(self.pairing(group.data_type, group.stem)):
@@ -106,8 +108,10 @@ class Intake:
         sheets = [item for item in group.items if not item.is_scan]
         scans = [item for item in group.items if item.is_scan]
         waiting = self._waiting(group)
-        if not sheets and (waiting is None or len(scans) > 1):
+        if not sheets and waiting is None:
             return self._orphan(group, scans)
+        if not sheets and len(scans) > 1:  # which of them is meant only the clerk can say
+            group, waiting = replace(group, apart=True), None
         token = random.token_hex(8)
         claimed = self._rename(group, token)
         if claimed is None:
@@ -182,9 +186,12 @@ class Intake:
         disk.sync_folder(self._spool)
         disk.sync_folder(group.lane)  # the names are gone from the lane for good before the ledger says so
         name = self._name(group, sources)
-        pairing = self.pairing(group.data_type, group.stem)
+        alone = f"\0{group.items[0].path.name}" if group.apart else ""
+        pairing = self.pairing(group.data_type, group.stem + alone)
         self._ledger.claim(name, group.stem, group.data_type, pairing, sources, replaces=old)
         part.rename(self._spool / name)  # after a crash `recover` does it
+        if old is not None and old.reason == OPERATOR:
+            log.emit("batch.held", batch=name, reason=OPERATOR)
         log.emit("intake.claimed", batch=name, files=len(sources), bytes=sum(source.bytes for source in sources))
         self._finish(group.lane / CLAIMS / token)
         if group.folder is not None and sources[0].position == 0:
@@ -199,8 +206,10 @@ class Intake:
         position = max(source.position for source in new) + 1
         for source in self._ledger.sources(old):
             if not any(takes_place(name, source.name) for name in names):
-                path = self._spool / old.id / str(source.position)
-                kept.append(self._copy(path, part / str(position), position, source.claim, source.name))
+                with contextlib.suppress(FileNotFoundError):
+                    self._copy(self._spool / old.id / str(source.position), part / str(position), position, "")
+                # known by what was dropped: one that is gone or altered meanwhile is found when it is checked
+                kept.append(replace(source, position=position))
                 position += 1
         return kept
 

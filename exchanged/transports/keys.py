@@ -52,13 +52,11 @@ def _known(lines: Iterable[str], host: str, port: int) -> Iterator[bytes]:
     for line in lines:
         parts = line.split()
         marker = parts.pop(0) if parts and parts[0].startswith("@") else ""
-        if len(parts) < 3 or parts[0].startswith("#") or not _names(parts[0], wanted):
+        if len(parts) < 3 or parts[0].startswith("#") or (blob := _blob(parts[1], parts[2])) is None:
             continue
-        if (blob := _blob(parts[1], parts[2])) is None:
-            continue
-        if marker == "@revoked":
+        if marker == "@revoked":  # whatever host it names, most often every one
             revoked.add(blob)
-        elif not marker:
+        elif not marker and _names(parts[0], wanted):
             keys.append(blob)
     return (key for key in keys if key not in revoked)
 
