@@ -339,7 +339,7 @@ class Exchange:
         return None
 
     def _one(self, ledger: Ledger, name: str) -> Record:
-        batch = ledger.batch(name)
+        batch = ledger.batch(name) if name.isascii() else None
         if batch is None:
             raise NotYet("batch.unknown", batch=name)
         return batch

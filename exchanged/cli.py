@@ -7,6 +7,7 @@ command runs, so that `--help` stays quick. No traceback and no text of a librar
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import re
 import signal
@@ -39,6 +40,8 @@ class Terminated(BaseException):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit status (`exchanged.commands.status`)."""
+    if argv is None:
+        _in_utf8()
     language = _language(sys.argv[1:] if argv is None else argv)
     _prepare()
     try:
@@ -52,6 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return TERMINATED
     except SystemExit as end:
         return _said("", end.code if isinstance(end.code, int) else USAGE)
+
+
+def _in_utf8() -> None:
+    """File names are UTF-8, whatever the locale says: else start again so. What is printed stays in the locale's."""
+    if codecs.lookup(sys.getfilesystemencoding()).name == "utf-8":
+        return
+    os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", None) or "utf-8")
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  ourselves
 
 
 def _said(words: str, status: int = OK) -> int:

@@ -12,7 +12,7 @@ import csv
 import os
 from pathlib import Path
 
-from exchanged import editions, sections, shapes
+from exchanged import editions, sections, seen, shapes
 from exchanged.batch import THRESHOLDS, Checks, Limits
 from exchanged.errors import ConfigError, ConfigProblem, NotYet
 from exchanged.sections import Section, closing
@@ -99,7 +99,7 @@ def credential_path(settings: Settings, name: str) -> Path:
     if name.startswith("/"):
         return Path(name)
     handed = os.environ.get("CREDENTIALS_DIRECTORY")
-    if handed and (Path(handed) / name).exists():
+    if handed and seen.anything(Path(handed) / name):
         return Path(handed) / name
     if settings.credentials.directory:
         return settings.credentials.directory / name
@@ -239,6 +239,8 @@ def _sealing(section: Section, state: Path | None) -> Sealing:
 def _delivery(section: Section) -> Delivery:
     # a path in place of the list is a known_hosts file
     entry = section.entries.get("host_keys")
+    if entry and isinstance(entry.data, str) and not entry.data.startswith("/"):  # one key, without the list around it
+        section.entries["host_keys"] = entry = shapes.Entry([entry], entry.line)
     known_hosts = section.take("host_keys", shapes.path) if entry and isinstance(entry.data, str) else None
     return Delivery(
         host=section.take("host", shapes.host),
@@ -276,7 +278,7 @@ def _deletion(section: Section) -> Deletion:
 
 @closing
 def _calendar(section: Section) -> Calendar:
-    return Calendar(windows=tuple(_window(window) for window in section.sections("windows")))
+    return Calendar(windows=tuple(_window(window) for window in section.sections("windows", "[{day: 10}]")))
 
 
 @closing
@@ -302,21 +304,25 @@ def _contradictions(settings: Settings) -> list[ConfigProblem]:
         problems.append(ConfigProblem("deletion.after", "config.needs_receipts", {}))
     if settings.receipts.enabled:
         problems.append(ConfigProblem("receipts.enabled", "config.receipts_unsupported", {}))
-    folders = settings.folders
-    others = {
-        "forms": folders.forms,
-        "rejected": folders.rejected,
-        "receipts": folders.receipts,
-        "state": folders.state,
+    return problems + _overlaps(settings)
+
+
+def _overlaps(settings: Settings) -> list[ConfigProblem]:
+    """Folders that are the same as or lie inside one that clerks see: what lies there is taken or destroyed."""
+    clerks = {f"folders.{name}": getattr(settings.folders, name) for name in ("drop", "forms", "receipts", "rejected")}
+    private = {
+        "folders.state": settings.folders.state,
+        "sealing.gnupg_home": settings.sealing.gnupg_home,
+        "credentials.directory": settings.credentials.directory,
     }
-    for name, path in others.items():
-        if path is None or folders.drop is None:
-            continue
-        twin = next((other for other, place in others.items() if other < name and place == path), None)
-        if path.is_relative_to(folders.drop):
-            problems.append(ConfigProblem(f"folders.{name}", "config.folder_overlap", {"other": "folders.drop"}))
-        elif twin:
-            problems.append(ConfigProblem(f"folders.{name}", "config.folder_overlap", {"other": f"folders.{twin}"}))
+    problems = []
+    for name, path in {**clerks, **private}.items():
+        for other, place in clerks.items():
+            if path is None or place is None or name == other or (path == place and name < other):
+                continue
+            if path.is_relative_to(place):
+                problems.append(ConfigProblem(name, "config.folder_overlap", {"other": other}))
+                break
     return problems
 
 

@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from exchanged import config, confinement, disk
+from exchanged import config, confinement, disk, seen
 from exchanged.batch import Fact
 from exchanged.errors import ConfigError, Held, IntegrityFailure, NotYet
 from exchanged.keymaker import LONGEST_HOME
@@ -108,7 +108,7 @@ def _config(settings: Settings) -> Iterator[Line]:
 def _user(settings: Settings) -> Iterator[Line]:
     """Run as another user, this would leave files behind that the daemon cannot read."""
     state = settings.folders.state
-    if not state.exists():
+    if not seen.anything(state):
         return
     owner = state.stat().st_uid
     name = _user_name(owner)
@@ -132,7 +132,7 @@ def _folders(settings: Settings) -> Iterator[Line]:
 
 def _folder(name: str, path: Path, *, private: bool) -> Line:
     facts: dict[str, Fact] = {"folder": str(path)}
-    if not path.is_dir():
+    if not seen.folder(path):
         return Line(name, FAIL, "doctor.folder_missing", facts)
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return Line(name, FAIL, "doctor.folder_forbidden", facts | {"user": _user_name(os.geteuid())})
@@ -146,10 +146,10 @@ def _folder(name: str, path: Path, *, private: bool) -> Line:
 
 def _space(settings: Settings) -> Iterator[Line]:
     """Free space, once for each file system."""
-    seen: dict[int, str] = {}
+    told: dict[int, str] = {}
     for name in ("state", "drop", "rejected", "receipts", "forms"):
         path = getattr(settings.folders, name)
-        if not path.is_dir() or seen.setdefault(path.stat().st_dev, name) != name:
+        if not seen.folder(path) or told.setdefault(path.stat().st_dev, name) != name:
             continue
         free = disk.free(path)
         level = FAIL if free < TOO_LITTLE else WARN if free < LITTLE else OK
@@ -161,7 +161,7 @@ def _erasure(settings: Settings) -> Iterator[Line]:
     """What overwriting cannot promise where plaintext lies for a while."""
     for name in ("state", "drop"):
         path = getattr(settings.folders, name)
-        if path.is_dir():
+        if seen.folder(path):
             kind, caveats = disk.filesystem(path)
             serious = [one for one in caveats if one not in ("names", "swap")]
             level = WARN if serious else OK
@@ -205,7 +205,7 @@ def _ledger(settings: Settings) -> Iterator[Line]:
     from exchanged.engine import open_ledger
 
     state = settings.folders.state
-    if not (state / "ledger.db").exists():
+    if not seen.anything(state / "ledger.db"):
         yield Line("ledger", OK, "doctor.ledger_new_ok")
         return
     ledger, _ = open_ledger(settings)
@@ -314,7 +314,7 @@ def _standings(settings: Settings) -> list[dict[str, Fact | None]]:
 
 
 def _ours(folder: Path) -> bool:
-    return not folder.exists() or folder.stat().st_uid == os.geteuid()
+    return not seen.anything(folder) or folder.stat().st_uid == os.geteuid()
 
 
 def _mode(path: Path) -> str:

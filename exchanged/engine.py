@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, evidence, log, reserve
+from exchanged import disk, evidence, log, reserve, seen
 from exchanged.board import Board
 from exchanged.drop import Group
 from exchanged.errors import NotYet
@@ -168,7 +168,7 @@ class Engine:
         self.ledger.verify(whole=self.ledger.bytes() < SMALL)
         evidence.check(self.ledger, self.settings.folders.state)
         # an earlier run may have been killed: its agent is ours to end, its locks to clear
-        if self.open_count() or (self.settings.sealing.gnupg_home / "S.gpg-agent").exists():
+        if self.open_count() or seen.anything(self.settings.sealing.gnupg_home / "S.gpg-agent"):
             self._steps.sealing.recover()
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
@@ -264,9 +264,7 @@ class Engine:
         try:
             yield
         except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            code = "folder.missing" if missing else disk_code(error)
-            self.say(code, folder="drop" if missing else whose(self.settings, error), errno=error.errno or 0)
+            self.say(disk_code(error), folder=whose(self.settings, error), errno=error.errno or 0)
 
     def say(self, code: str, **facts: Any) -> None:
         """A trouble of the whole instance, said once until it is over."""

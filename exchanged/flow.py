@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, log
+from exchanged import disk, log, seen
 from exchanged.errors import Held, IntegrityFailure, NotYet, Refused
 from exchanged.ledger import Ledger, Record, now
 from exchanged.settings import Settings
@@ -326,12 +326,14 @@ def disk_code(error: OSError) -> str:
 def whose(settings: Settings, error: OSError) -> str:
     """The configured folder that an error of the disk is about: by its path, else the one with the least room."""
     folders = {name: getattr(settings.folders, name) for name in ("state", "drop", "rejected", "receipts", "forms")}
+    if error.errno == errno.ENOENT and (gone := [name for name, folder in folders.items() if not seen.folder(folder)]):
+        return gone[0]
     if error.filename:
         path = Path(os.fsdecode(error.filename))
         below = [name for name, folder in folders.items() if path.is_relative_to(folder)]
         if below:
             return below[0]
-    there = {name: disk.free(folder) for name, folder in folders.items() if folder.is_dir()}
+    there = {name: disk.free(folder) for name, folder in folders.items() if seen.folder(folder)}
     return min(there, key=lambda name: there[name], default="state")
 
 

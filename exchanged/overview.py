@@ -5,12 +5,13 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import os
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from exchanged import disk
+from exchanged import disk, seen
 from exchanged.drop import survey
 from exchanged.endings import by_level
 from exchanged.engine import brief, locked
@@ -61,7 +62,7 @@ def show(ledger: Ledger, batch: Record) -> dict[str, Any]:
 
 def trace(ledger: Ledger, secrets: Secrets, number: str) -> dict[str, Any]:
     """Where a certificate number stands. The number itself is not repeated."""
-    plain = unicodedata.normalize("NFKC", number).strip()
+    plain = re.sub(r"[\s\u200b-\u200f\u2060\ufeff]", "", unicodedata.normalize("NFKC", number))
     places = []
     for one in ledger.trace(secrets.pseudonym_of(plain)):
         batch = ledger.batch(one.batch)
@@ -146,7 +147,7 @@ def _disk(settings: Settings) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name in ("drop", "rejected", "receipts", "state"):
         path = getattr(settings.folders, name)
-        if path.is_dir():
+        if seen.folder(path):
             found.append({"folder": name, "free": disk.free(path), "filesystem": disk.filesystem(path)[0]})
         else:
             found.append({"folder": name, "free": None, "filesystem": None})

@@ -264,7 +264,7 @@ class Sandbox:
         duties = json.dumps({"jobs": self._jobs, "preload": self._preload})
         with theirs:
             self._zygote = subprocess.Popen(
-                [sys.executable, "-I", "-m", "exchanged.zygote", str(theirs.fileno()), duties],
+                [sys.executable, "-I", "-X", "utf8", "-m", "exchanged.zygote", str(theirs.fileno()), duties],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

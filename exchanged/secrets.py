@@ -50,7 +50,7 @@ class Secrets:
 
     def pseudonym_of(self, number: str) -> bytes:
         """The pseudonym of a certificate number as the checks count it: over the SHA-256 of its text."""
-        return self.pseudonym(hashlib.sha256(number.encode()).digest())
+        return self.pseudonym(hashlib.sha256(number.encode("utf-8", "surrogatepass")).digest())
 
     def conceal(self, text: str) -> bytes:
         """Encrypt a short text; `reveal` gives it back."""

@@ -82,13 +82,13 @@ class Section:
         entries = entry.data if entry and isinstance(entry.data, dict) else {}
         return Section(self.at(key), entries, self.problems)
 
-    def sections(self, key: str) -> list[Section]:
-        """A list of mappings below."""
+    def sections(self, key: str, example: str) -> list[Section]:
+        """A list of mappings below; `example` is one."""
         entry = self.has(key)
         if entry is None:
             return []
         if not isinstance(entry.data, list) or not all(isinstance(item.data, dict) for item in entry.data):
-            self.report(self.at(key), "config.list", entry, found=entry.found)
+            self.report(self.at(key), "config.list_of_mappings", entry, example=example)
             return []
         below = [(f"{self.at(key)}[{n}]", item.data) for n, item in enumerate(entry.data)]
         return [Section(path, data, self.problems) for path, data in below if isinstance(data, dict)]

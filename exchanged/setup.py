@@ -8,13 +8,14 @@ Ends    NotYet when gpg is missing or the path is too long for it; OSError never
 
 from __future__ import annotations
 
+import errno
 import re
 import secrets
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exchanged import disk, keymaker
+from exchanged import disk, keymaker, seen
 from exchanged.batch import Fact
 from exchanged.errors import NotYet
 from exchanged.messages import text
@@ -53,7 +54,9 @@ def init(directory: Path, keys: bool = False, language: str = "zh") -> list[str]
         lines.append(say("login", key=laid.login))
     home = laid.config.parent / "state" / "gnupg"
     steps = [("unit", {}), ("recipients", {"home": str(home)}), ("server", {})]
-    if not keys:
+    if keys and not laid.signer:
+        lines.append(say("no_keys"))
+    if not laid.signer:
         steps.insert(1, ("keys", {"home": str(home), "folder": str(laid.config.parent / "credentials")}))
     lines.append(say("fill_in", path=str(laid.config)))
     lines += [f"  {number}. {say(code, **facts)}" for number, (code, facts) in enumerate(steps, 1)]
@@ -66,13 +69,15 @@ def lay(directory: Path, keys: bool = False) -> Laid:
     try:
         _folders(directory, laid)
         values = _keys(directory, laid) if keys else {}
-        if laid.config.exists():
+        if seen.anything(laid.config):
             laid.kept.append(laid.config)
         else:
             disk.write(laid.config, configuration(directory, values).encode(), 0o644)
             laid.made.append(laid.config)
     except OSError as error:
         raise NotYet("setup.folder", path=str(directory), errno=error.errno or 0) from None
+    except UnicodeEncodeError:  # a path that no configuration could name
+        raise NotYet("setup.folder", path=str(directory), errno=errno.EILSEQ) from None
     return laid
 
 
@@ -92,7 +97,7 @@ def configuration(directory: Path, values: dict[str, str]) -> str:
 def template() -> str:
     """The commented configuration that comes with the program."""
     for path in _TEMPLATES:
-        if path.is_file():
+        if seen.file(path):
             return path.read_text("utf-8")
     raise NotYet("setup.template_missing")
 
@@ -125,7 +130,7 @@ def _folder(path: Path, mode: int, laid: Laid) -> None:
 
 def _keys(directory: Path, laid: Laid) -> dict[str, str]:
     """An OpenPGP key under a random passphrase, and an SSH key; their public halves beside the configuration."""
-    if laid.config.exists():
+    if seen.anything(laid.config):
         return {}
     home, hidden = directory / "state" / "gnupg", directory / "credentials"
     word = secrets.token_urlsafe(24)

@@ -157,7 +157,7 @@ def test_everything_required_is_named_when_missing() -> None:
         ("deletion__overwrite", "-1", "config.number"),
         ("deletion__after", "acknowledged", "config.needs_receipts"),
         ("calendar__windows", "[{day: 32}]", "config.number"),
-        ("calendar__windows", "[10]", "config.list"),
+        ("calendar__windows", "[10]", "config.list_of_mappings"),
         ("unit__issuer_codes", "[1]", "config.issuer_code"),
         ("unit__centres", "中心", "config.list"),
         ("unit__centres", "[a, a]", "config.twice"),
@@ -182,6 +182,12 @@ def test_a_value_of_the_wrong_shape_is_refused(path: str, value: str, code: str)
 def test_a_host_key_that_is_none_is_refused(value: str) -> None:
     found = problems(re.sub("host_keys: .*", f"host_keys: {value}", LEAST))
     assert next(iter(found)).startswith("delivery.host_keys")
+
+
+def test_one_host_key_needs_no_list(tmp_path: Path) -> None:
+    file = tmp_path / "exchanged.yaml"
+    file.write_text(re.sub("host_keys: .*", f"host_keys: {KEY}", LEAST), "utf-8")
+    assert config.load(file).delivery.host_keys == (KEY,)
 
 
 def test_host_keys_may_be_a_known_hosts_file(tmp_path: Path) -> None:
@@ -260,6 +266,9 @@ def test_no_problem_shows_the_value() -> None:
 def test_other_folders_may_not_lie_in_the_drop_folder() -> None:
     assert changed(folders__rejected="/srv/exchanged/drop/back") == {"folders.rejected": "config.folder_overlap"}
     assert changed(folders__forms="/srv/exchanged/receipts") == {"folders.receipts": "config.folder_overlap"}
+    assert changed(folders__receipts="/srv/exchanged/rejected/r") == {"folders.receipts": "config.folder_overlap"}
+    assert changed(folders__state="/srv/exchanged/forms/s")["folders.state"] == "config.folder_overlap"
+    assert changed(sealing__gnupg_home="/srv/exchanged/drop/g") == {"sealing.gnupg_home": "config.folder_overlap"}
 
 
 def test_a_file_that_cannot_be_read_is_a_configuration_problem(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ LAYERS = [
         "messages",
         "reserve",
         "secrets",
+        "seen",
     },
     {"batch", "states", "errors"},
 ]

@@ -41,6 +41,8 @@ def test_an_odd_environment_changes_nothing(world: World) -> None:
         world.put(name, content)
     odd = {
         "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
         "LANG": "",
         "TZ": "Pacific/Kiritimati",
         "PYTHONHASHSEED": "7",

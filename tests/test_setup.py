@@ -46,6 +46,13 @@ def test_the_configuration_points_into_the_directory_and_keeps_its_comments(plac
     assert [line for line in written if line.lstrip().startswith("#")] == comments
 
 
+def test_keys_that_come_too_late_for_the_configuration_are_not_made_and_that_is_said(place: Path) -> None:
+    setup.init(place)
+    lines = "\n".join(setup.init(place, keys=True, language="en"))
+    assert "--keys made nothing" in lines and not (place / "public").exists()
+    assert "4. " in lines  # to make them by hand is still one of the steps
+
+
 def test_keys_are_made_on_request_and_are_the_configured_ones(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     laid = setup.lay(place, keys=True)

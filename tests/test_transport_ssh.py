@@ -15,6 +15,7 @@ import pytest
 
 from exchanged.batch import Parcel
 from exchanged.errors import NotYet
+from exchanged.messages import text
 from exchanged.stages.deliver import deliver
 from exchanged.transports import Endpoint, courier
 from exchanged.transports.keys import pinned
@@ -82,6 +83,7 @@ def test_a_host_that_shows_another_kind_of_key_is_refused_with_both_fingerprints
 def test_nothing_usable_pinned_means_nobody_is_trusted(sshd: Sshd, pins: tuple[str, ...]) -> None:
     mismatch = trouble(sshd.endpoint("/", host_keys=pins))
     assert (mismatch.code, mismatch.facts["expected"]) == ("delivery.host_key_mismatch", "none")
+    assert f"for 127.0.0.1:{sshd.port} no key is pinned" in text(mismatch.code, "en", **mismatch.facts)
 
 
 def test_any_of_several_pinned_keys_will_do_and_rsa_is_one(sshd: Sshd, rsa_host: Sshd) -> None:

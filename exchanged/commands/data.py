@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from exchanged.commands import status
 from exchanged.commands.output import answer, complain, tell
 from exchanged.commands.trouble import Usage
+from exchanged.errors import NotYet
 from exchanged.messages import explain as explained
 from exchanged.messages import text
 
@@ -96,7 +97,10 @@ def open_package(arguments: Arguments) -> int:
     _readable(arguments.package)
     signers = [_fingerprint(word) for word in arguments.signer]
     writable_folder(arguments.out)
-    result = api.open_package(arguments.package, arguments.out, arguments.config, signers)
+    try:
+        result = api.open_package(arguments.package, arguments.out, arguments.config, signers)
+    except OSError as error:
+        raise NotYet("output.unwritable", errno=error.errno or 0) from None
     answer(arguments, result, open_page)
     return status.OK
 

@@ -9,11 +9,12 @@ Ends    FontMissing when no usable font is there
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from exchanged import seen
 from exchanged.form import layout
 from exchanged.form.code import Code, short_digest
 from exchanged.form.layout import BODY, POINT, Box
@@ -58,7 +59,7 @@ class Form:
 def find_font(given: str | None = None) -> str:
     """The font to write with. Raises FontMissing."""
     for path in (given,) if given else FONTS:
-        if Path(path).is_file():
+        if seen.file(path):
             return path
     raise FontMissing(given)
 
@@ -74,7 +75,7 @@ def _face(font: str) -> Any:
 
     try:
         return TTFont(_NAME, font)
-    except (TTFError, OSError, ValueError):
+    except (TTFError, OSError, ValueError, struct.error):
         raise FontMissing(font) from None
 
 

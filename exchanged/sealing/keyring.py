@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from exchanged import seen
 from exchanged.errors import NotYet
 from exchanged.sealing import process
 from exchanged.sealing.keys import Block, parse
@@ -46,7 +47,7 @@ class Keyring:
         return tuple(_mark(self._home / name) for name in _FILES)
 
     def _list(self) -> tuple[Block, ...]:
-        if not self._home.is_dir():
+        if not seen.folder(self._home):
             raise NotYet("sealing.home_missing", path=str(self._home))
         wanted = dict.fromkeys(self._wanted)
         done = self._ask(*COMMON, "--with-colons", "--with-secret", "--list-keys", *wanted)

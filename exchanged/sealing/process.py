@@ -230,7 +230,10 @@ def clear_locks(home: Path) -> None:
 
     gpg never removes the first, and waits without end for a lock when another program got the number of its owner.
     """
-    for path in [*home.glob(".#lk*"), *home.glob("*.lock")]:
+    left: list[Path] = []
+    with contextlib.suppress(OSError):
+        left = [path for path in home.iterdir() if path.name.startswith(".#lk") or path.suffix == ".lock"]
+    for path in left:
         with contextlib.suppress(OSError, ValueError, IndexError):
             owner = path.read_text().split() if path.suffix == ".lock" else [path.name.rpartition(".")[2].rstrip("x")]
             if not _is_gpg(int(owner[0])):

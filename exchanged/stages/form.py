@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from exchanged import disk
+from exchanged import disk, seen
 from exchanged.errors import NotYet
 from exchanged.form.write import FontMissing, Form, find_font
 from exchanged.sandbox import Bounds, Died, Sandbox
@@ -57,7 +57,7 @@ def take_away(folder: Path, form: Mapping[str, str] | None) -> None:
 
 def _is(path: Path, digest: str) -> bool:
     try:
-        return path.is_file() and not path.is_symlink() and disk.sha256(path) == digest
+        return seen.file(path) and not path.is_symlink() and disk.sha256(path) == digest
     except OSError:
         return False
 

@@ -133,7 +133,7 @@ def _start(endpoint: Endpoint, plain: Socket) -> Line:
     transport = paramiko.Transport(plain)
     try:
         _prefer(transport, pins, endpoint.timeout)
-        host_key = _shake(transport, pins, endpoint.timeout)
+        host_key = _shake(transport, pins, endpoint)
         _login(transport, endpoint)
         plain.allowance = None
         transport.set_keepalive(KEEPALIVE)
@@ -156,10 +156,10 @@ def _prefer(transport: paramiko.Transport, pins: tuple[bytes, ...], timeout: flo
     options.key_types = [*wanted, *(kind for kind in options.key_types if kind not in wanted)]
 
 
-def _shake(transport: paramiko.Transport, pins: tuple[bytes, ...], timeout: float) -> str:
+def _shake(transport: paramiko.Transport, pins: tuple[bytes, ...], endpoint: Endpoint) -> str:
     """Exchange keys and hold the server's against the pins; its fingerprint."""
     try:
-        transport.start_client(timeout=timeout)
+        transport.start_client(timeout=endpoint.timeout)
         offered = transport.get_remote_server_key().asbytes() if transport.initial_kex_done else None
     except paramiko.ssh_exception.IncompatiblePeer:
         raise NotYet("delivery.server_refused", operation="algorithms") from None
@@ -169,7 +169,10 @@ def _shake(transport: paramiko.Transport, pins: tuple[bytes, ...], timeout: floa
         raise NotYet("delivery.timeout", stage="handshake")
     if offered not in pins:
         expected = ",".join(keys.fingerprint(pin) for pin in pins) or keys.NOBODY
-        raise NotYet("delivery.host_key_mismatch", expected=expected, offered=keys.fingerprint(offered))
+        facts = {"expected": expected, "offered": keys.fingerprint(offered)}
+        if not pins:
+            facts["unpinned"] = f"{endpoint.host}:{endpoint.port}"
+        raise NotYet("delivery.host_key_mismatch", again=True, **facts)
     return keys.fingerprint(offered)
 
 

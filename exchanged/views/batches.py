@@ -206,7 +206,7 @@ def _disk_and_keys(page: Page, status: Found, language: str) -> None:
                 [
                     key["fingerprint"],
                     text(f"kind.{key['role']}", language),
-                    (text(f"key.{key['state']}", language), "yellow"),
+                    (text(key["state"] if "." in key["state"] else f"key.{key['state']}", language), "yellow"),
                     _moment(key["expires"]) or "",
                 ]
                 for key in status["keys"]
