@@ -69,7 +69,7 @@ def examine(given: Path | None = None, *, probe: bool = True) -> list[dict[str, 
     looks: list[Callable[[Settings], Iterable[Line]]] = [_config, _user, _folders, _space, _erasure, _clock, _confined]
     looks += [_ledger, _font, _gpg, _passphrase, _identity]
     if _ours(settings.sealing.gnupg_home):  # else gpg would leave an agent that shuts the daemon out
-        looks += [_keys, _token]
+        looks += [_keys, _token, _signature]
     looks += [_server] if probe else []
     lines = [line for look in looks for line in _safely(look, settings)]
     return [line.to_dict() for line in lines]
@@ -283,6 +283,19 @@ def _token(settings: Settings) -> Iterator[Line]:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30)
     there = done.returncode == 0
     yield Line("token", OK if there else FAIL, "doctor.token_ok" if there else "sealing.token_absent")
+
+
+def _signature(settings: Settings) -> Iterator[Line]:
+    """Whether passphrase and signing key fit. The PIN of a token is not tried: it counts those that are wrong."""
+    from exchanged.sealing.gnupg import Gnupg
+
+    if any(key["state"] != "ok" for key in _standings(settings)):
+        return  # said above
+    sealing = settings.sealing
+    name = sealing.passphrase
+    given = config.credential(settings, name) if name else None
+    Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to, lambda: given).prove()
+    yield Line("signature", OK, "doctor.signature_ok")
 
 
 def _identity(settings: Settings) -> Iterator[Line]:

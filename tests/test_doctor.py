@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from exchanged import doctor, keymaker, messages, setup
+from exchanged.sealing.process import agent_runs
 
 LANGUAGES = messages.LANGUAGES
 
@@ -118,3 +119,19 @@ def test_every_code_of_the_source_has_a_text() -> None:
     source = Path(doctor.__file__).read_text("utf-8") + Path(setup.__file__).read_text("utf-8")
     for code in re.findall(r'"((?:doctor|setup)\.[a-z_]+)"', source):
         assert messages.text(code, "en") != code, code
+
+
+def test_a_passphrase_that_does_not_fit_is_noticed_before_the_first_batch(laid: setup.Laid, tmp_path: Path) -> None:
+    """The key is on disk, so a wrong one does no harm; a key without the passphrase that it needs is told too."""
+    secret = laid.config.parent / "credentials" / setup.PASSPHRASE
+    assert found(laid.config)["doctor.signature_ok"]["level"] == "ok"
+    right, kept = secret.read_bytes(), laid.config.read_text("utf-8")
+    try:
+        secret.write_bytes(b"wrong")
+        assert found(laid.config)["sealing.passphrase_wrong"]["level"] == "fail"
+        laid.config.write_text(re.sub(r"\n  passphrase: .*", "", kept), "utf-8")
+        assert found(laid.config)["sealing.passphrase_missing"]["level"] == "fail"
+        assert not agent_runs(laid.config.parent / "state" / "gnupg")  # it would keep the passphrase
+    finally:
+        secret.write_bytes(right)
+        laid.config.write_text(kept, "utf-8")

@@ -87,6 +87,16 @@ class Gnupg:
                 raise _unusable(one)
         return signer
 
+    def prove(self) -> None:
+        """Sign nothing, to see that key and passphrase fit. Not for tokens, which count wrong PINs. Raises NotYet."""
+        with process.visiting(self.home):
+            signer = self.check()
+            argv = ["--local-user", f"{_exact(signer)}!", "--detach-sign", "--output", "-"]
+            nothing, nowhere = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
+            outcome = self._run(argv, lambda: None, nothing, nowhere, lambda: None)
+        if outcome.exit or not outcome.has("SIG_CREATED"):
+            raise self._failure(outcome, signer)
+
     def seal(self, write: Callable[[int], None], target: Path) -> Parcel:
         """Seal what `write` puts into the pipe it is given, as the file `target`.
 
@@ -172,8 +182,7 @@ class Gnupg:
                 os.close(writing)
 
     def _argv(self, name: str, signer: Standing) -> list[str]:
-        exact = signer.key.fingerprint if signer.key else self.sign_with
-        argv = ["--set-filename", name, "--local-user", f"{exact}!"]
+        argv = ["--set-filename", name, "--local-user", f"{_exact(signer)}!"]
         for one in self._standings()[1:]:
             subkey = one.key is not None and one.key.fingerprint == one.fingerprint
             argv += ["--recipient", f"{one.fingerprint}!" if subkey else one.fingerprint]
@@ -267,6 +276,10 @@ def _unusable(one: Standing) -> NotYet:
         return NotYet("sealing.clock_wrong", fingerprint=one.fingerprint)
     code = f"sealing.{one.role}_{one.state.value.replace('-', '_')}"
     return NotYet(code, fingerprint=one.fingerprint, expires=_iso(one.expires) or "")
+
+
+def _exact(signer: Standing) -> str:
+    return signer.key.fingerprint if signer.key else signer.fingerprint
 
 
 def _create(path: Path) -> int:
