@@ -68,6 +68,11 @@ class Board:
                 log.emit("intake.board_failed", errno=error.errno or 0)
             self._failing = True
 
+    def take_down(self) -> None:
+        """Remove it: this is the drop folder no more, and nobody would bring it up to date."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
     # --- what waits -----------------------------------------------------------------------------------------------
 
     def _entries(self, lying: Sequence[Group]) -> list[Entry]:

@@ -334,9 +334,11 @@ class Engine:
 
     def reload(self, settings: Settings) -> None:
         """Go on with other settings. Only while nothing is at work. Raises NotYet, and goes on with the old ones."""
-        old = self._steps
+        old, board, drop = self._steps, self._board, self.settings.folders.drop
         self._build(settings)
         old.close()
+        if settings.folders.drop != drop:
+            board.take_down()
 
     def post(self, final: bool = False) -> None:
         """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exchanged.drop import BOARD
 from tests.support import scans
 from tests.support.judge import judge
 from tests.support.world import World
@@ -147,14 +148,16 @@ def test_a_reload_that_the_state_folder_does_not_allow_is_refused_and_the_old_se
 
 
 def test_a_reload_changes_where_it_looks(quick: World) -> None:
+    quick.sheet("一月", 3)
     daemon = quick.daemon()
-    quick.wait(lambda: said(quick, "daemon.ready"))
+    quick.wait((quick.drop / BOARD).exists)
     quick.configure(folders={"drop": str(quick.root / "drop2")})
     (quick.root / "drop2").mkdir()
     daemon.send_signal(signal.SIGHUP)
     quick.wait(lambda: said(quick, "daemon.reloaded"))
     (quick.root / "drop2" / "x.docx").write_bytes(b"x")
     quick.wait(lambda: said(quick, "batch.rejected"), 15)
+    assert (quick.root / "drop2" / BOARD).exists() and not (quick.drop / BOARD).exists()
 
 
 def test_a_near_reporting_day_is_said_while_batches_are_open(quick: World) -> None:
