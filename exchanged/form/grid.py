@@ -47,7 +47,7 @@ def codes(picture: npt.NDArray[np.uint8], *, pure: bool = False) -> list[tuple[s
 
     kind = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
     found = []
-    for each in zxingcpp.read_barcodes(picture, formats=kind, is_pure=pure):
+    for each in zxingcpp.read_barcodes(picture, formats=kind, is_pure=pure, try_invert=False):  # ours are dark on light
         at = each.position
         corners = [(p.x, p.y) for p in (at.top_left, at.top_right, at.bottom_right, at.bottom_left)]
         found.append((each.text, np.array(corners, np.float64)))

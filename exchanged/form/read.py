@@ -187,7 +187,8 @@ def _squares(grey: Picture, scale: float) -> Points:
     scale *= shrunk
     smooth = cv2.GaussianBlur(cv2.resize(grey, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA), (0, 0), 0.5)
     _, black = cv2.threshold(smooth, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
-    _, _, stats, centres = cv2.connectedComponentsWithStats(black)
+    # of the library's ways the usual one takes three times as long
+    _, _, stats, centres = cv2.connectedComponentsWithStatsWithAlgorithm(black, 8, cv2.CV_32S, cv2.CCL_GRANA)
     side = layout.MARK * scale
     wide, high, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
     alike = (np.minimum(wide, high) > 0.7 * side) & (np.maximum(wide, high) < 1.5 * side) & (area > 0.6 * side * side)
