@@ -68,6 +68,7 @@ PRELOAD: Mapping[str, Sequence[str]] = {
 
 
 USUAL = Bounds()
+ALONE = frozenset({"annotate"})  # jobs that few batches need: what they use is not loaded for a kept child
 KEPT = 6  # jobs that a kept child may be asked for, in one turn
 TURNS = 16  # turns that a child which may serve again has at most
 SHELF = 1.0  # seconds without a job after which `rest` ends the children that wait for another turn
@@ -181,7 +182,7 @@ class Sandbox:
 
     @contextlib.contextmanager
     def keep(self, memory: int, reads: Sequence[str] = (), *, again: bool = False) -> Iterator[None]:
-        """Within this, the jobs of this thread share one child, which was given these bounds at its first job.
+        """Within this, the jobs of this thread but those in `ALONE` share one child, with the bounds of its first job.
 
         For jobs on the files of one sender only: what spoils the child for one job spoils it for the next. `memory` and
         `reads` must do for all of them; the time bounds are each job's own. `again`: the child may have served in an
@@ -223,11 +224,11 @@ class Sandbox:
 
     def _attempt(self, call: Call) -> Answer:
         kept: _Kept | None = getattr(self._kept, "child", None)
-        if kept is None:
+        if kept is None or call.job in ALONE:
             with self._child([call.job]) as line:
                 return call.converse(line)
         if kept.line is None:
-            kept.line = self._child(sorted(self._jobs))
+            kept.line = self._child(sorted(self._jobs.keys() - ALONE))
         try:
             return kept.bound(call).converse(kept.line)
         except BaseException:

@@ -69,6 +69,7 @@ class Zygote:
         self._targets = jobs
         self._preload = preload
         self._jobs: dict[str, Job] = {}
+        self._loaded: set[str] = set()
         self._children: dict[int, Child] = {}  # by both descriptors
         self._poll = select.poll()
 
@@ -100,7 +101,9 @@ class Zygote:
         if name not in self._jobs:
             module, _, function = self._targets[name].partition(":")
             for needed in [*self._preload.get(name, ()), module]:
-                _bring_in(needed)
+                if needed not in self._loaded:
+                    _bring_in(needed)
+                    self._loaded.add(needed)
             self._jobs[name] = getattr(sys.modules[module], function)
             gc.collect()
             gc.freeze()  # the children's collector leaves these pages shared
