@@ -8,6 +8,7 @@ Drops   an unlisted event or field and a value not of its field's shape become "
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import sys
@@ -182,8 +183,7 @@ def strict(on: bool = True) -> None:
 def setup(stream: TextIO | None = None) -> None:
     """Sends every event as a JSON line to `stream` (default: standard output); reduces all other loggers to theirs."""
     global _write
-    import structlog
-
+    structlog = _structlog()
     structlog.configure(
         processors=[_stamp, structlog.processors.JSONRenderer(ensure_ascii=True, separators=(",", ":"))],
         wrapper_class=structlog.BoundLogger,
@@ -194,6 +194,18 @@ def setup(stream: TextIO | None = None) -> None:
     logging.raiseExceptions = False
     logging.captureWarnings(True)
     logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
+
+
+def _structlog() -> Any:
+    """The library, without the one it would draw tracebacks with, which takes longer to load than all else at start."""
+    missing = "rich" not in sys.modules
+    if missing:
+        sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("structlog")
+    finally:
+        if missing:
+            del sys.modules["rich"]
 
 
 def silence() -> None:
