@@ -11,7 +11,6 @@ pdfium is not thread-safe: one document at a time in a process.
 from __future__ import annotations
 
 import ctypes
-import io
 import itertools
 import math
 from collections import Counter
@@ -47,6 +46,7 @@ _INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_C
 
 Matrix = tuple[float, float, float, float, float, float]
 Box = tuple[float, float, float, float]
+Decoded = tuple["npt.NDArray[np.uint8]", int]  # pixels, and at which part of its size
 
 _IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
@@ -80,6 +80,7 @@ class Raster:
             self._document = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError:
             raise Unfit("file-unreadable", why="damaged") from None
+        self._last: tuple[int, Decoded | None] = -1, None
 
     def __enter__(self) -> Raster:
         return self
@@ -98,11 +99,11 @@ class Raster:
         finally:
             page.close()
 
-    def blank(self, index: int) -> bool:
+    def blank(self, index: int, sheet: Sheet) -> bool:
         """Whether page `index` shows nothing but paper (or one even tone). Raises Unfit as `picture`."""
         page = self._page(index)
         try:
-            quick = _jpeg_ink(page)
+            quick = _jpeg_ink(self._decoded(page, index, sheet))
             blank = (_ink(page) if quick is None or quick < SURELY else quick) < INK
             if blank:
                 _see_through(page)
@@ -119,14 +120,23 @@ class Raster:
 
         page = self._page(index)
         try:
-            jpeg = only_jpeg(page)
-            seen = picture.decoded(jpeg, sheet.dpi) if jpeg is not None else None
-            pixels, dpi = seen or picture.rendered(page, sheet.dpi)
+            decoded = self._decoded(page, index, sheet)
+            pixels, dpi = picture.rendered(page, sheet.dpi) if decoded is None else (decoded[0], sheet.dpi / decoded[1])
             if pixels.min() == pixels.max():
                 _see_through(page)
             return pixels, dpi
         finally:
             page.close()
+
+    def _decoded(self, page: Any, index: int, sheet: Sheet) -> Decoded | None:
+        """The one JPEG that a page is; None where it is anything else. The last one is kept: it is asked for twice."""
+        from exchanged.reading import picture
+
+        if self._last[0] != index:
+            jpeg = only_jpeg(page)
+            self._last = -1, None
+            self._last = index, None if jpeg is None else picture.decoded(jpeg, sheet.dpi)
+        return self._last[1]
 
     def _page(self, index: int) -> Any:
         try:
@@ -310,24 +320,19 @@ def _ink(page: Any) -> float:
     return _inked(data)
 
 
-def _jpeg_ink(page: Any) -> float | None:
-    """The same of the one JPEG that a page is, decoded at an eighth of its size; None where a page is anything else."""
-    jpeg = only_jpeg(page)
-    if jpeg is None:
-        return None
-    from PIL import Image
+def _jpeg_ink(decoded: Decoded | None) -> float | None:
+    """The same of a decoded JPEG, at an eighth of its whole size; None where there is none, or too small a one."""
+    from exchanged.reading import picture
 
-    try:
-        picture = Image.open(io.BytesIO(jpeg), formats=["JPEG"])
-        if picture.width < 64 or picture.height < 64:
-            return None
-        picture.draft("L", (picture.width // 8, picture.height // 8))
-        if picture.mode != "L":
-            return None
-        across, up = int(picture.width * MARGIN), int(picture.height * MARGIN)
-        return _inked(picture.crop((across, up, picture.width - across, picture.height - up)).tobytes())
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    if decoded is None:
         return None
+    pixels, part = decoded
+    if min(pixels.shape[:2]) * part < 64:
+        return None
+    small = picture.shrunk(pixels, 8 // part)
+    high, wide = small.shape
+    up, across = int(high * MARGIN), int(wide * MARGIN)
+    return _inked(small[up : high - up, across : wide - across].tobytes())
 
 
 def _see_through(page: Any) -> None:

@@ -144,7 +144,7 @@ def _pages(data: bytes, whole: Any) -> tuple[list[Found], dict[str, Any]]:
             raise Unfit("file-unreadable", why="damaged")
         sheets = [pages.sheet(index, whole.units[index]) for index in range(whole.pages)]
         findings = [each for number, sheet in enumerate(sheets, 1) for each in _page(number, sheet)]
-        if all(sheet.empty or (_scanned(sheet) and pages.blank(index)) for index, sheet in enumerate(sheets)):
+        if all(sheet.empty or (_scanned(sheet) and pages.blank(index, sheet)) for index, sheet in enumerate(sheets)):
             findings.append(_found("confirmation-blank", {}))
         return findings, {"forms": [], "stamped": None} if findings else _forms(pages, sheets)
 
