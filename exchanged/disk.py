@@ -15,7 +15,6 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -342,18 +341,19 @@ def free(path: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
+_known: dict[int, tuple[str, tuple[str, ...]]] = {}  # file systems by device
+
+
 def filesystem(path: Path) -> tuple[str, tuple[str, ...]]:
     """Type of the file system that holds `path`, and the caveats of overwriting a file there."""
     try:
-        return _filesystem(path.stat().st_dev, str(path))
+        device = path.stat().st_dev
+        if device not in _known:  # else the table of mounts would be read for every folder of every batch
+            kind, options = _mount(device, str(path))
+            _known[device] = kind, _caveats(kind, options, _rotates(device))
+        return _known[device]
     except OSError:
         return "unknown", ("unknown",)
-
-
-@lru_cache(maxsize=64)
-def _filesystem(device: int, path: str) -> tuple[str, tuple[str, ...]]:
-    kind, options = _mount(device, path)
-    return kind, _caveats(kind, options, _rotates(device))
 
 
 def _caveats(kind: str, options: str, rotates: bool) -> tuple[str, ...]:
