@@ -8,10 +8,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exchanged import disk
 from exchanged.errors import NotYet
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE = 12
 _BLOCK, _PADS = 64, (0x36, 0x5C)  # of HMAC-SHA-256 (RFC 2104)
@@ -37,6 +42,12 @@ class Secrets:
             raise NotYet("ledger.key_missing", again=False)
         return cls(master)
 
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._text)
+
     def pseudonym(self, value: bytes) -> bytes:
         """32 bytes that stand for a value and cannot be turned back without the key: its HMAC-SHA-256.
 
@@ -54,17 +65,14 @@ class Secrets:
 
     def conceal(self, text: str) -> bytes:
         """Encrypt a short text; `reveal` gives it back."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         nonce = os.urandom(_NONCE)
-        return nonce + AESGCM(self._text).encrypt(nonce, text.encode("utf-8", "surrogateescape"), None)
+        return nonce + self._cipher.encrypt(nonce, text.encode("utf-8", "surrogateescape"), None)
 
     def reveal(self, sealed: bytes) -> str:
         """The text that `conceal` hid. Raises NotYet when the key is not the one it was hidden under."""
         from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         try:
-            return AESGCM(self._text).decrypt(sealed[:_NONCE], sealed[_NONCE:], None).decode("utf-8", "surrogateescape")
+            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], None).decode("utf-8", "surrogateescape")
         except InvalidTag:
             raise NotYet("ledger.key_missing", again=False) from None

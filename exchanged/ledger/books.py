@@ -364,10 +364,10 @@ class Books(Clock):
             rows = self._db.execute(query, (State.VALIDATED, State.HELD, State.VALIDATED)).fetchall()
         return [self._record(row) for row in rows]
 
-    def count_named(self, prefix: str) -> int:
-        """How many batches have an id that begins so."""
+    def count_named(self, name: str) -> int:
+        """How many batches have this id, or this and a hyphen and more."""
         with self.reading():
-            return int(self._db.execute("SELECT count(*) FROM batch WHERE id GLOB ? || '*'", (prefix,)).fetchone()[0])
+            return len(self._db.execute("SELECT 1 FROM batch WHERE id BETWEEN ?1 AND ?1 || '-~'", (name,)).fetchall())
 
     def _record(self, row: sqlite3.Row) -> Record:
         return Record(

@@ -227,9 +227,9 @@ class Store:
 
     def events(self, batch: str | None = None) -> list[Event]:
         """All events in order, or those of one batch."""
-        query = "SELECT * FROM event WHERE ?1 IS NULL OR batch = ?1 ORDER BY seq"
+        which, values = ("", ()) if batch is None else ("WHERE batch = ?", (batch,))
         with self.reading():
-            rows = self._db.execute(query, (batch,)).fetchall()
+            rows = self._db.execute(f"SELECT * FROM event {which} ORDER BY seq", values).fetchall()  # noqa: S608
             return [Event(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
 
     def happened(self, event: str) -> bool:
