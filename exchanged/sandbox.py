@@ -188,7 +188,7 @@ class Sandbox:
         `reads` must do for all of them; the time bounds are each job's own. `again`: the child may have served in an
         earlier `keep` with the same bounds, and may serve in a later one, unless `spend` is called.
         """
-        kept = self._kept.child = self._take(memory, tuple(reads)) if again else _Kept(memory, tuple(reads))
+        kept = self._kept.child = _Kept(memory, tuple(reads), again)
         try:
             yield
         except BaseException:
@@ -196,28 +196,29 @@ class Sandbox:
             raise
         finally:
             self._kept.child = None
-            kept.turns += 1
-            if not again or kept.turns >= TURNS:
-                kept.close()
             self._put(kept)
 
     def spend(self) -> None:
         """The child that this thread keeps has seen what is not right: it serves no other batch."""
         kept: _Kept | None = getattr(self._kept, "child", None)
         if kept is not None:
-            kept.turns = TURNS
+            kept.again = False
 
-    def _take(self, memory: int, reads: tuple[str, ...]) -> _Kept:
+    def _take(self, kept: _Kept) -> socket.socket:
+        """Give it a child, one that waits or a new one, at its first job: many a turn passes without any."""
         with self._lock:
-            for kept in self._shelf:
-                if (kept.memory, kept.reads) == (memory, reads):
-                    self._shelf.remove(kept)
-                    return kept
-        return _Kept(memory, reads)
+            for one in self._shelf if kept.again else ():
+                if (one.memory, one.reads) == (kept.memory, kept.reads):
+                    self._shelf.remove(one)
+                    kept.line, kept.turns = one.line, one.turns
+                    break
+        kept.line = kept.line or self._child(sorted(self._jobs.keys() - ALONE))
+        kept.turns += 1
+        return kept.line
 
     def _put(self, kept: _Kept) -> None:
         with self._lock:
-            if kept.line is not None and not self._closed:
+            if kept.line is not None and kept.again and kept.turns < TURNS and not self._closed:
                 self._shelf.append(kept)
             else:
                 kept.close()
@@ -227,10 +228,9 @@ class Sandbox:
         if kept is None or call.job in ALONE:
             with self._child([call.job]) as line:
                 return call.converse(line)
-        if kept.line is None:
-            kept.line = self._child(sorted(self._jobs.keys() - ALONE))
+        line = kept.line or self._take(kept)
         try:
-            return kept.bound(call).converse(kept.line)
+            return kept.bound(call).converse(line)
         except BaseException:
             kept.close()
             raise
@@ -292,11 +292,15 @@ class Sandbox:
 
 
 class _Kept:
-    """The child that a thread keeps: its line, once there is one, and the bounds it was or will be given."""
+    """The child that a thread keeps: its line, once there is one, the bounds it was or will be given, and its turns.
 
-    def __init__(self, memory: int, reads: tuple[str, ...]) -> None:
+    again: it may have more of them.
+    """
+
+    def __init__(self, memory: int, reads: tuple[str, ...], again: bool) -> None:
         self.memory = memory
         self.reads = reads
+        self.again = again
         self.turns = 0
         self.line: socket.socket | None = None
 
@@ -305,7 +309,8 @@ class _Kept:
         return replace(call, limits=replace(call.limits, memory=self.memory), reads=self.reads, jobs=KEPT * TURNS)
 
     def close(self) -> None:
-        """Let the child end."""
+        """Let the child end. The next one is new, and serves nobody else."""
+        self.again = False
         if self.line is not None:
             self.line.close()
             self.line = None

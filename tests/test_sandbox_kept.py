@@ -45,6 +45,24 @@ def test_a_child_may_serve_again_within_the_same_bounds_and_only_so_often(box: S
     assert turn(box, memory=(1 << 30) + 1) != pids[TURNS]
 
 
+def test_a_turn_without_a_job_takes_no_child_and_does_not_count(box: Sandbox) -> None:
+    first = turn(box)
+    with box.keep(1 << 30, again=True):
+        assert turn_of_another_thread(box) == first
+    for _ in range(TURNS):
+        with box.keep(1 << 30, again=True):
+            pass
+    assert turn(box) == first
+
+
+def turn_of_another_thread(box: Sandbox) -> int:
+    pids: list[int] = []
+    thread = threading.Thread(target=lambda: pids.append(turn(box)))
+    thread.start()
+    thread.join()
+    return pids[0]
+
+
 def test_a_child_that_met_a_bad_file_or_a_fault_never_serves_again(box: Sandbox) -> None:
     first = turn(box, spent=True)
     assert gone(first)
