@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def build(ledger: Ledger, batch: Record, sources: Sequence[Source], software: st
         "times": {event.event.partition(".")[2]: event.time for event in events if event.event.startswith("batch.")},
         **{name: batch.facts[name] for name in _FACTS if name in batch.facts},
         "ledger": ledger.id,
-        "events": [asdict(event) for event in events],
+        "events": [event.to_dict() for event in events],
     }
 
 

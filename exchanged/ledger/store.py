@@ -47,6 +47,10 @@ class Event:
     previous: str
     hash: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """As evidence has it. The facts are not copied, as `asdict` would."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 def event_hash(ledger: str, seq: int, time: str, batch: str | None, event: str, facts: str, previous: str) -> str:
     """SHA-256 over the event's fields in canonical JSON: what the next event and the evidence refer to."""

@@ -251,24 +251,22 @@ class Intake:
     def _finish(self, claim: Path) -> None:
         """The spool has the files: destroy them in the drop folder, unless one was changed since and is new again."""
         left = [path for path in _claimed(claim) if path.is_file() and not path.is_symlink()]
-        ours = [path for path in left if path.name.endswith(disk.GONE) or self._same(claim.name, path)]
+        digests = self._ledger.claimed_digests(claim.name)
+        ours = [path for path in left if path.name.endswith(disk.GONE) or disk.sha256(path) in digests]
         ends = disk.destroy_named(ours, self._settings.deletion.overwrite)
         if not self._ledger.knows_destroyed(claim.name):
-            self._record(claim, ends, returned=len(left) - len(ours))
+            self._record(claim, ends, returned=len(left) - len(ours), entered=len(digests))
         self._put_back(claim)
 
-    def _record(self, claim: Path, ends: list[disk.Destroyed], returned: int) -> None:
+    def _record(self, claim: Path, ends: list[disk.Destroyed], returned: int, entered: int) -> None:
         """Say of each file that came through a claim how it ended; what an interrupted run destroyed is absent."""
         kind = disk.filesystem(claim)[0]
         ends = [*ends, *[disk.Destroyed("returned", kind, 0, ())] * returned]
-        absent = len(self._ledger.claimed_digests(claim.name)) - len(ends)
+        absent = entered - len(ends)
         ends += [disk.Destroyed("absent", kind, 0, ())] * absent
         named = [{"file": "original", "claim": claim.name, **end.to_dict()} for end in ends]
         batch = self._ledger.destroyed(claim.name, named)
         log.emit("intake.destroyed", batch=batch, files=len(ends), bytes=sum(end.bytes for end in ends))
-
-    def _same(self, token: str, path: Path) -> bool:
-        return disk.sha256(path) in self._ledger.claimed_digests(token)
 
     def _put_back(self, claim: Path) -> None:
         """Give what is left in a claim folder its place in the lane again, then remove the folder."""
