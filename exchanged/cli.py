@@ -7,7 +7,9 @@ command runs, so that `--help` stays quick. No traceback and no text of a librar
 from __future__ import annotations
 
 import argparse
+import atexit
 import codecs
+import gc
 import os
 import re
 import signal
@@ -108,6 +110,7 @@ def _prepare() -> None:
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     threading.excepthook = _thread_failed
+    atexit.register(gc.freeze)  # on its way out the interpreter would go through all modules for what is not needed
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
