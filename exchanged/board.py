@@ -87,6 +87,8 @@ class Board:
         said = text(reason, language, **batch.reason_facts) if reason else text("board.paused", language)
         do = _KINDS.get(reason or "", "operator" if batch.next_attempt is None or not reason else "again")
         until = batch.facts["wait_until"] if do == "scan" else batch.next_attempt if do == "again" else None
+        if do == "scan" and float(until or 0) < time.time():  # over, and where that is no error it waits on
+            until = None
         about = [
             ("batch", batch.id),
             ("data_type", batch.data_type),

@@ -240,7 +240,7 @@ def _delivery(section: Section) -> Delivery:
     # a path in place of the list is a known_hosts file
     entry = section.entries.get("host_keys")
     if entry and isinstance(entry.data, str) and not entry.data.startswith("/"):  # one key, without the list around it
-        section.entries["host_keys"] = entry = shapes.Entry([entry], entry.line)
+        section.entries["host_keys"] = entry = shapes.Entry(_lines(entry), entry.line)
     known_hosts = section.take("host_keys", shapes.path) if entry and isinstance(entry.data, str) else None
     return Delivery(
         host=section.take("host", shapes.host),
@@ -255,6 +255,10 @@ def _delivery(section: Section) -> Delivery:
         moved_away=section.take("moved_away", shapes.truth, False),
         timeout=section.take("timeout", shapes.duration(least=1), 60.0),
     )
+
+
+def _lines(entry: shapes.Entry) -> list[shapes.Entry]:
+    return [shapes.Entry(line, entry.line) for line in str(entry.data).splitlines() if line.strip()]
 
 
 @closing
@@ -318,7 +322,7 @@ def _overlaps(settings: Settings) -> list[ConfigProblem]:
     problems = []
     for name, path in {**clerks, **private}.items():
         for other, place in clerks.items():
-            if path is None or place is None or name == other or (path == place and name < other):
+            if path is None or place is None or name == other or (path == place and name in clerks and name < other):
                 continue
             if path.is_relative_to(place):
                 problems.append(ConfigProblem(name, "config.folder_overlap", {"other": other}))

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from exchanged import mounts
+
 BLOCK = 1 << 20
 RANDOM = 1 << 14  # fresh random bytes of which an overwriting is made, again and again: the kernel makes them slowly
 GONE = ".gone"  # what is being destroyed carries this ending until it is gone
@@ -26,9 +28,6 @@ PART = ".part"
 _OURS = re.compile(rf"\.[0-9a-f]{{16}}({re.escape(PART)}|{re.escape(GONE)})")
 
 _NOT_OURS = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)  # the latter: a pipe, a socket, a device
-
-_COPY_ON_WRITE = {"btrfs", "zfs", "bcachefs", "f2fs", "overlay"}
-_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "sshfs", "glusterfs", "ceph"}
 
 
 class DurabilityLost(BaseException):
@@ -288,35 +287,57 @@ def destroy_tree(folder: Path, passes: int = 1) -> None:
         if os.path.lexists(folder):
             destroy(folder, passes)
         return
-    left = [_aside(folder)]
+    left, failed = [_aside(folder)], Failed()
     while left:
-        left += _emptied(left.pop(), passes)
+        with failed.later():
+            _empty(left.pop(), passes, left)
     sync_folder(folder.parent)
+    failed.now()
 
 
-def _emptied(folder: Path, passes: int) -> list[Path]:
+class Failed:
+    """What cannot be destroyed keeps nothing else: the rest is first, then the first error is raised."""
+
+    def __init__(self) -> None:
+        self._first: OSError | None = None
+
+    @contextlib.contextmanager
+    def later(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._first = self._first or error
+
+    def now(self) -> None:
+        if self._first is not None:
+            raise self._first
+
+
+def _empty(folder: Path, passes: int, beside: list[Path]) -> None:
     """Destroy the files of a folder and the folder. What folders it held stand beside it now, with random names: so
     one of any depth is taken apart, and each is opened by a name that no link above it can change."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except NotADirectoryError:
         _destroy(folder, passes)
-        return []
-    beside = []
+        return
+    failed = Failed()
     try:
         for name in sorted(os.listdir(fd)):  # noqa: PTH208  by its descriptor
-            if not stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
-                _destroy(folder / name, passes, fd)
-                continue
-            with contextlib.suppress(OSError):
-                os.rmdir(name, dir_fd=fd)  # an empty one of someone else's may be removed, not moved
-                continue
-            beside.append(folder.with_name(f".{secrets.token_hex(8)}{GONE}"))
-            os.rename(name, beside[-1], src_dir_fd=fd)
+            with failed.later():
+                if not stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
+                    _destroy(folder / name, passes, fd)
+                    continue
+                with contextlib.suppress(OSError):
+                    os.rmdir(name, dir_fd=fd)  # an empty one of someone else's may be removed, not moved
+                    continue
+                aside = folder.with_name(f".{secrets.token_hex(8)}{GONE}")
+                os.rename(name, aside, src_dir_fd=fd)
+                beside.append(aside)
     finally:
         os.close(fd)
+    failed.now()
     folder.rmdir()
-    return beside
 
 
 def sweep(folder: Path, passes: int = 1) -> int:
@@ -324,9 +345,11 @@ def sweep(folder: Path, passes: int = 1) -> int:
 
     Only for a time when nothing is being written or destroyed there.
     """
-    left = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]
+    left, failed = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)], Failed()
     for path in left:
-        destroy_tree(path, passes)
+        with failed.later():
+            destroy_tree(path, passes)
+    failed.now()
     return len(left)
 
 
@@ -349,49 +372,7 @@ def filesystem(path: Path) -> tuple[str, tuple[str, ...]]:
     try:
         device = path.stat().st_dev
         if device not in _known:  # else the table of mounts would be read for every folder of every batch
-            kind, options = _mount(device, str(path))
-            _known[device] = kind, _caveats(kind, options, _rotates(device))
+            _known[device] = mounts.described(device, str(path))
         return _known[device]
     except OSError:
         return "unknown", ("unknown",)
-
-
-def _caveats(kind: str, options: str, rotates: bool) -> tuple[str, ...]:
-    """What overwriting cannot promise on a file system of this kind, mounted so, on such a device."""
-    if kind in {"tmpfs", "ramfs"}:
-        return ("swap",)
-    caveats = []
-    if kind in _COPY_ON_WRITE:
-        caveats.append("copy-on-write")
-    if kind in _REMOTE or kind.startswith("fuse"):
-        caveats.append("remote")
-    if "data=journal" in options:
-        caveats.append("data-journal")
-    if not rotates:
-        caveats.append("flash")
-    return (*caveats, "names")
-
-
-def _mount(device: int, path: str) -> tuple[str, str]:
-    """Type and options of the mount that holds `path`: the one of this device with the longest mount point above it."""
-    real, best = os.path.realpath(path), ("", "unknown", "")
-    with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="surrogateescape") as table:
-        for line in table:
-            left, _, right = line.partition(" - ")
-            fields, tail = left.split(), right.split()
-            point = re.sub(
-                r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4]
-            )  # as the kernel writes blanks
-            above = real == point or real.startswith(point.rstrip("/") + "/")
-            same = fields[2] == f"{os.major(device)}:{os.minor(device)}"
-            if (same or above) and above and len(point) >= len(best[0]):
-                best = (point, tail[0], tail[2] if len(tail) > 2 else "")
-    return best[1], best[2]
-
-
-def _rotates(device: int) -> bool:
-    block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-    for where in (block / "queue/rotational", block / "../queue/rotational"):
-        with contextlib.suppress(OSError):
-            return where.read_text().strip() == "1"
-    return False

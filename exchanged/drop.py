@@ -36,6 +36,8 @@ OTHERS = (
     *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".webp"),
     *(".doc", ".docx", ".wps", ".rtf", ".odt", ".ofd", ".ppt", ".pptx", ".zip", ".rar", ".7z"),
 )  # endings of what is neither a spreadsheet nor a scan, and so no part of a batch: it goes back alone
+ENDS = 1 << 16  # bytes at both ends of a file in which the names of its parts are looked for
+_PARTS = (b"xl/workbook", b"opendocument.spreadsheet", "Workbook".encode("utf-16-le"), "Book".encode("utf-16-le"))
 DEEPEST = 20  # sub-folders below which nobody counts any more
 HEAD = 1024  # bytes in which a PDF's mark must stand
 
@@ -78,11 +80,7 @@ class Item:
     mark: Mark
     is_scan: bool
     is_pdf: bool
-
-    @property
-    def is_other(self) -> bool:
-        """Whether its name says that it is neither a spreadsheet nor a scan."""
-        return not self.is_scan and self.path.suffix.casefold() in OTHERS
+    is_other: bool = False  # neither a spreadsheet nor a scan, by its name and what it holds
 
 
 class Not(Enum):
@@ -247,12 +245,14 @@ class Drop:
         try:
             if mark_of(os.fstat(fd)) != mark or not _closed(fd):
                 return Not.YET
-            head = os.pread(fd, HEAD, 0)
+            head, ending = os.pread(fd, HEAD, 0), path.suffix.casefold()
+            is_other = ending in OTHERS and not _holds_table(fd, mark[0])
         finally:
             os.close(fd)
         is_pdf = b"%PDF-" in head
         office = head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
-        return Item(path, mark, is_pdf or (path.suffix.casefold() == ".pdf" and not office), is_pdf)
+        is_scan = is_pdf or (ending == ".pdf" and not office)
+        return Item(path, mark, is_scan, is_pdf, is_other and not is_scan)
 
     def refuse(self, path: Path, kind: str) -> None:
         """What is not taken: links, pipes, devices, hard links, what is unreadable or too large. Said once for each."""
@@ -263,13 +263,12 @@ class Drop:
             log.emit("intake.refused_kind", kind=kind, name_hash=name_hash)
 
     def _split(self, group: Group) -> Iterator[Group]:
-        """What belongs to no batch, each alone; then the rest.
+        """What belongs to no batch; then the rest.
 
         A scan whose content is no PDF is a scan only where its partner is; alone it is a batch of the wrong type.
         """
-        for item in group.items:
-            if item.is_other:
-                yield replace(group, items=(item,), apart=True)
+        if others := tuple(item for item in group.items if item.is_other):
+            yield replace(group, items=others, apart=True)
         left = tuple(item for item in group.items if not item.is_other)
         if not left:
             return
@@ -281,6 +280,12 @@ class Drop:
         for item in group.items:
             alone = item if item.is_pdf else Item(item.path, item.mark, False, False)
             yield Group(group.lane, group.data_type, group.stem, group.folder, (alone,))
+
+
+def _holds_table(fd: int, size: int) -> bool:
+    """Whether a file seems to be a spreadsheet that bears another name: by the names of its parts."""
+    ends = os.pread(fd, ENDS, 0) + os.pread(fd, ENDS, max(0, size - ENDS))
+    return any(word in ends for word in _PARTS)
 
 
 def mark_of(state: os.stat_result) -> Mark:

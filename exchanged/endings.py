@@ -72,6 +72,8 @@ class Endings:
     def _annotate(self, batch: Record, refusal: Refused, sheets: Sequence[Source], folder: Path) -> list[str]:
         """Put an annotated workbook into the folder for each spreadsheet that holds data; gives their names."""
         files = [(sheet.name, self._spool / batch.id / str(sheet.position)) for sheet in sheets]
+        if not all(path.is_file() for _, path in files):  # one is gone: what is left goes back unmarked
+            return []
         checks = config.checks(self._settings, batch.facts.get("checked") or now()[:10])
         checked = refusal.result["files"] if refusal.result else [None] * len(sheets)
         compared = [one for one in refusal.findings if not refusal.result or comparison.compared(one)]
@@ -108,8 +110,8 @@ class Endings:
     def clear(self, batch: Record) -> dict[str, Any]:
         """A finished batch: nothing of it stays but the evidence, and for a reported one the clerk's slip."""
         known = batch
-        if batch.state is State.SUPERSEDED:  # it may have been on its way back
-            disk.destroy_tree(self._settings.folders.rejected / batch.id, self._settings.deletion.overwrite)
+        if batch.state not in (State.REJECTED, State.WITHDRAWN):  # it may have been on its way back
+            self.take_back(batch)
         form.take_away(self._settings.folders.forms, self._ledger.shown(batch.facts.get("form")))
         if batch.state is State.CLOSED:
             self._slip(batch)
@@ -117,6 +119,10 @@ class Endings:
             known = self._undo(batch)
         sources = self._ledger.sources(batch)
         return {"sha256": evidence.write(self._evidence, evidence.build(self._ledger, known, sources, SOFTWARE))}
+
+    def take_back(self, batch: Record) -> None:
+        """Destroy a folder that was written for a batch which is not given back after all."""
+        disk.destroy_tree(self._settings.folders.rejected / batch.id, self._settings.deletion.overwrite)
 
     def _undo(self, batch: Record) -> Record:
         """Give back what was withdrawn, then destroy what is here. Each is recorded, so that neither is done over."""

@@ -9,6 +9,7 @@ Ends    Refused rejects, NotYet defers, Held holds; any other exception is count
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -154,9 +155,13 @@ class Flow:
         if known is None or known.state is not batch.state:  # replaced meanwhile: nobody waits for this answer
             raise NotYet("batch.moved_meanwhile")
         try:
-            facts = self._steps.endings.give_back(batch, refusal)
-            self._ledger.move(batch, State.REJECTED, **facts)
+            facts = self._steps.endings.give_back(known, refusal)
+            self._ledger.move(known, State.REJECTED, still=True, **facts)
             self._say("batch.rejected", batch, facts)
+        except NotYet:  # also where a scan has come meanwhile, which must not be left behind
+            with contextlib.suppress(OSError):
+                self._steps.endings.take_back(batch)
+            raise
         except OSError as error:
             self._defer(batch, self._disk_trouble(error))
 

@@ -330,7 +330,7 @@ class Steps:
     def _file(self, batch: Record, source: Source) -> Path:
         """Where a file of a batch lies. Raises Held when someone has taken it away."""
         path = self.spool / batch.id / str(source.position)
-        if not path.is_file():
+        if not path.is_file() or path.is_symlink():
             raise Held("sealing.content_changed")
         return path
 

@@ -15,6 +15,7 @@ from exchanged import config
 from exchanged.engine import Engine
 from exchanged.standard.tables import DATA
 from tests.support import books, paper, records, scans
+from tests.support.hostile import CORPUS
 from tests.support.judge import judge
 from tests.support.world import World
 
@@ -84,6 +85,31 @@ def test_a_changed_file_does_not_become_right_by_another_that_joins_it(world: Wo
     assert list(world.inbox.iterdir()) == []
 
 
+@pytest.mark.parametrize("how", ["gone", "link", "folder"])
+def test_a_spoiled_file_in_the_spool_stops_nobody_else(world: World, how: str) -> None:
+    world.sheet("一月/甲", 3)
+    spooled = world.state / "spool" / batches(world)["一月"]["batch"] / "1"
+    spooled.unlink()
+    if how == "link":
+        spooled.symlink_to(spooled)
+    elif how == "folder":
+        spooled.mkdir()
+    world.sheet("一月/乙", 3, seed=1)
+    world.sheet("二月", 3, seed=2), world.scan("二月")
+    done = batches(world)
+    assert done["二月"]["state"] == "closed"
+    assert (done["一月"]["state"], done["一月"]["reason"]) == ("held", "sealing.content_changed")
+
+
+def test_a_batch_goes_back_without_the_spreadsheet_that_is_gone(world: World) -> None:
+    world.sheet("一月", 3)
+    batch = batches(world)["一月"]["batch"]
+    (world.state / "spool" / batch / "1").unlink()
+    world.put("一月.pdf", scans.scan(blank=True))
+    assert batches(world)["一月"]["state"] == "rejected"
+    assert given_back(world, batch) == {"一月.pdf", "report.html", "report.json"}
+
+
 def test_a_file_changed_before_it_is_checked_is_noticed(world: World, tmp_path: Path) -> None:
     more, right = tmp_path / "more.csv", (DATA / "catalogue-2021.csv").read_text("utf-8")
     more.write_text(right, "utf-8")
@@ -101,6 +127,29 @@ def test_a_file_changed_before_it_is_checked_is_noticed(world: World, tmp_path: 
 
 
 # --- replaced, corrected, held at odd moments ---------------------------------------------------------------------
+
+
+def test_a_scan_that_comes_while_its_batch_is_given_back_comes_back_too(world: World) -> None:
+    scan = scans.scan()
+    world.daemon()
+    world.put("一月.csv", world._table(15_000, 1, {"性别": "?"}))
+    world.wait(lambda: any(path.name.startswith(".") for path in world.rejected.iterdir()), 90)
+    world.put("一月.pdf", scan)
+    world.wait(lambda: [one for one in world.ask("list")["batches"] if one["state"] == "rejected"], 90)
+    (batch,) = world.ask("list")["batches"]
+    assert ((world.rejected / batch["batch"] / "一月.pdf").exists()) != (world.drop / "一月.pdf").exists()
+
+
+def test_a_batch_that_was_about_to_go_back_and_is_delivered_lies_in_one_place(world: World) -> None:
+    """Killed between writing the clerk's folder and recording it; then the scan came."""
+    world.sheet("一月", 3)
+    batch = batches(world)["一月"]["batch"]
+    folder = world.rejected / batch
+    folder.mkdir()
+    (folder / "一月.csv").write_text("x")
+    world.scan("一月")
+    assert batches(world)["一月"]["state"] == "closed"
+    assert list(world.rejected.iterdir()) == []
 
 
 def test_a_batch_replaced_while_it_is_checked_is_not_given_back_too(world: World) -> None:
@@ -165,6 +214,26 @@ def test_in_a_folder_too(world: World) -> None:
     assert list(world.drop.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["一月.zip", "一月.docx", "一月.wps"])
+def test_a_spreadsheet_under_the_name_of_something_else_is_one(world: World, name: str) -> None:
+    """The type is told by the content: it belongs to its scan, whatever the check says of its rows."""
+    rows = [[*records.HEADERS], *([*row.values()] for row in records.records(3))]
+    old = name.endswith("wps")
+    world.put(name, (CORPUS / "tidy-xlwt.xls").read_bytes() if old else books.by_xlsxwriter(rows)), world.scan("一月")
+    (done,) = world.once()["batches"]
+    assert done["reason"] != "file-type" and [one["role"] for one in world.ask("show", done["batch"])["sources"]] == [
+        "scan",
+        "source",
+    ]
+
+
+def test_pictures_in_one_folder_go_back_together(world: World) -> None:
+    for number in range(5):
+        world.put(f"二月/{number}.jpg", b"\xff\xd8\xff\xe0" + bytes([number]) * 200)
+    (done,) = world.once()["batches"]
+    assert (done["reason"], len(given_back(world, done["batch"]))) == ("file-type", 7)
+
+
 def test_two_scans_for_a_waiting_batch_go_back_and_it_waits_on(world: World) -> None:
     world.sheet("二月/甲", 3)
     batches(world)
@@ -176,18 +245,19 @@ def test_two_scans_for_a_waiting_batch_go_back_and_it_waits_on(world: World) -> 
     assert batches(world)["二月"]["state"] == "closed"
 
 
-def test_a_spreadsheet_and_a_scan_of_one_name_both_come_back(world: World) -> None:
+@pytest.mark.parametrize("name", ["表.pdf", "表" * 83 + "ab.pdf"])
+def test_a_spreadsheet_and_a_scan_of_one_name_both_come_back(world: World, name: str) -> None:
     made, blank = (
         books.by_xlsxwriter([records.HEADERS, *(tuple(row.values()) for row in records.records(3))]),
         scans.scan(blank=True),
     )
-    world.put("表.pdf", made)
+    world.put(name, made)
     batches(world)
-    world.put("表.pdf", blank)
-    done = batches(world)["表"]
+    world.put(name, blank)
+    (done,) = batches(world).values()
     assert done["state"] == "rejected"
-    there = [path.read_bytes() for path in (world.rejected / done["batch"]).iterdir()]
-    assert made in there and blank in there
+    there = {path.read_bytes(): path.suffix for path in (world.rejected / done["batch"]).iterdir()}
+    assert there[made] == there[blank] == ".pdf"
 
 
 def test_folders_in_rejected_that_are_no_batches_are_not_ours_to_destroy(world: World) -> None:

@@ -188,6 +188,9 @@ def test_one_host_key_needs_no_list(tmp_path: Path) -> None:
     file = tmp_path / "exchanged.yaml"
     file.write_text(re.sub("host_keys: .*", f"host_keys: {KEY}", LEAST), "utf-8")
     assert config.load(file).delivery.host_keys == (KEY,)
+    other = KEY[:-4] + "AAAB"
+    file.write_text(re.sub("host_keys: .*", f"host_keys: |\n    {other}\n    {KEY}", LEAST), "utf-8")
+    assert config.load(file).delivery.host_keys == (other, KEY)
 
 
 def test_host_keys_may_be_a_known_hosts_file(tmp_path: Path) -> None:
@@ -268,6 +271,7 @@ def test_other_folders_may_not_lie_in_the_drop_folder() -> None:
     assert changed(folders__forms="/srv/exchanged/receipts") == {"folders.receipts": "config.folder_overlap"}
     assert changed(folders__receipts="/srv/exchanged/rejected/r") == {"folders.receipts": "config.folder_overlap"}
     assert changed(folders__state="/srv/exchanged/forms/s")["folders.state"] == "config.folder_overlap"
+    assert changed(credentials__directory="/srv/exchanged/drop") == {"credentials.directory": "config.folder_overlap"}
     assert changed(sealing__gnupg_home="/srv/exchanged/drop/g") == {"sealing.gnupg_home": "config.folder_overlap"}
 
 

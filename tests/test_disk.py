@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exchanged import disk
+from exchanged import disk, mounts
 
 
 def test_a_file_appears_whole_under_its_name_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -140,6 +140,32 @@ def test_a_file_that_is_not_ours_to_write_is_unlinked_and_that_is_recorded() -> 
         assert not path.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's folder")
+def test_what_cannot_be_destroyed_keeps_nothing_else() -> None:
+    """A folder of somebody else's, with something in it, lets only its owner take that away."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        top, program = (
+            Path(folder, "top"),
+            (
+                "import sys; from pathlib import Path; from exchanged import disk; import os; os.setuid(65534)\n"
+                "try: disk.sweep(Path(sys.argv[1]))\nexcept PermissionError: print('told')"
+            ),
+        )
+        for name in ("0" * 16, "1" * 16, "2" * 16):
+            there = top / f".{name}.gone" / ("theirs" if name[0] == "1" else "ours")
+            there.mkdir(parents=True)
+            (there / "a").write_text("x"), (there.parent / "b").write_text("x")
+        for path in (top, *top.rglob("*")):
+            os.chown(path, *((0, 0) if path.parent.name == "theirs" or path.name == "theirs" else (65534, 65534)))
+        Path(folder).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(top)],
+            capture_output=True, text=True, check=False, cwd=Path(disk.__file__).parents[1],
+        )  # fmt: skip
+        assert done.stdout.strip() == "told", done.stderr
+        assert sorted(path.name for path in top.rglob("*")) == [f".{'1' * 16}.gone", "a", "theirs"]
+
+
 def test_leftovers_of_interrupted_runs_are_swept_and_nothing_else(tmp_path: Path) -> None:
     ours = (".0123456789abcdef.part", ".0123456789abcdef.gone", ".fedcba9876543210.gone")
     for name in (*ours[:2], ".0123.part", "a.part", ".hidden", ".clerk.part", "b"):
@@ -252,7 +278,7 @@ def test_a_folder_that_becomes_a_link_while_it_is_destroyed_is_not_gone_into(
 def test_what_overwriting_cannot_promise_is_told_by_file_system_and_device(
     kind: str, options: str, rotates: bool, caveats: tuple[str, ...]
 ) -> None:
-    assert disk._caveats(kind, options, rotates) == caveats
+    assert mounts.caveats(kind, options, rotates) == caveats
 
 
 def test_of_a_folder_that_is_gone_nothing_is_known(tmp_path: Path) -> None:

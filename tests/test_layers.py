@@ -47,6 +47,7 @@ LAYERS = [
         "shapes",
         "log",
         "messages",
+        "mounts",
         "reserve",
         "secrets",
         "seen",

@@ -242,7 +242,7 @@ class Books(Clock):
                 facts.get("rows"), facts.get("digest"), now(), to_json({**known, **facts}), batch.ordinal,
             ),
         )  # fmt: skip
-        if after in UNDONE | {State.VALIDATED, State.DELIVERED}:  # corrections may wait for it
+        if after in UNDONE | {State.VALIDATED, State.DELIVERED, State.HELD}:  # corrections may wait for it
             self._db.execute("UPDATE batch SET next_attempt = 0 WHERE cleared = 0 AND reason = 'correction.waiting'")
         self._append(event, batch.id, facts)
 

@@ -91,6 +91,7 @@ class Gnupg:
         """Sign nothing, to see that key and passphrase fit. Not for tokens, which count wrong PINs. Raises NotYet."""
         with process.visiting(self.home):
             signer = self.check()
+            process.forget_secrets(self.home)
             argv = ["--local-user", f"{_exact(signer)}!", "--detach-sign", "--output", "-"]
             nothing, nowhere = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
             outcome = self._run(argv, lambda: None, nothing, nowhere, lambda: None)

@@ -247,6 +247,13 @@ def _is_gpg(pid: int) -> bool:
         return False
 
 
+def forget_secrets(home: Path) -> None:
+    """Have an agent that runs forget the passphrases that it was given; whoever needs one gives it again."""
+    command = ["gpgconf", "--homedir", str(home), "--reload", "gpg-agent"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(command, **_QUIET, env=environment(), timeout=_KILL, check=False)
+
+
 def kill_agents(home: Path) -> None:
     """End the agent and the token daemon of a key folder, also when they hang; the next gpg starts them anew."""
     try:

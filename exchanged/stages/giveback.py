@@ -85,9 +85,10 @@ def _cut(start: str, tail: str) -> str:
 
 def _free(folder: Path, name: str) -> Path:
     """Where to put an original: a spreadsheet and a scan may have had one name, each at its time."""
-    path, number = folder / name, 2
+    path = wanted = folder / name
+    number = 2
     while path.exists():
-        path = folder / f"{number}-{_cut(name, '')[:200]}"
+        path = folder / _cut(f"{number}-{wanted.stem}", wanted.suffix[:20])
         number += 1
     return path
 
@@ -118,7 +119,8 @@ def expire(rejected: Path, after: float, passes: int) -> int:
     """Destroy the folders of batches that were given back more than `after` seconds ago. Gives how many."""
     expired = 0
     for folder in sorted(path for path in rejected.iterdir() if disk.plain_folder(path)):
-        if BATCH.fullmatch(folder.name) and time.time() - folder.lstat().st_mtime > after:
+        ours = BATCH.fullmatch(folder.name) or folder.name.endswith(disk.GONE)  # the latter: could not be ended before
+        if ours and time.time() - folder.lstat().st_mtime > after:
             with contextlib.suppress(OSError):  # one that does not go keeps no other
                 disk.destroy_tree(folder, passes)
                 expired += 1

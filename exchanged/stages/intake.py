@@ -206,14 +206,14 @@ class Intake:
         position = max(source.position for source in new) + 1
         for source in self._ledger.sources(old):
             if not any(takes_place(name, source.name) for name in names):
-                with contextlib.suppress(FileNotFoundError):
+                with _known_by_its_check():
                     self._copy(self._spool / old.id / str(source.position), part / str(position), position, "")
                 # known by what was dropped: one that is gone or altered meanwhile is found when it is checked
                 kept.append(replace(source, position=position))
                 position += 1
         return kept
 
-    def _copy(self, path: Path, target: Path, position: int, token: str, name: str | None = None) -> Source:
+    def _copy(self, path: Path, target: Path, position: int, token: str) -> Source:
         """Copy one file into the spool. Raises NotYet("batch.moved_meanwhile") when it was written to meanwhile."""
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -224,7 +224,7 @@ class Intake:
             os.close(fd)
         if (mark_of(before), before.st_ctime_ns) != (mark_of(after), after.st_ctime_ns):
             raise NotYet("batch.moved_meanwhile")  # what was copied may be half old, half new
-        return Source(position, name or path.name, digest, size, token)
+        return Source(position, path.name, digest, size, token)
 
     def _join(self, batch: Record, group: Group, scan: Path, token: str) -> Record | None:
         """Add a scan to the batch that waits for it."""
@@ -232,7 +232,12 @@ class Intake:
         source = self._copy(scan, temp, 0, token)
         disk.commit(temp, self._spool / batch.id / "0")
         disk.sync_folder(group.lane)
-        self._ledger.attach(batch, source)
+        try:
+            self._ledger.attach(batch, source)
+        except NotYet:  # perhaps it has ended meanwhile, and its folder in the spool with it
+            disk.destroy(self._spool / batch.id / "0", self._settings.deletion.overwrite)
+            _remove_empty(self._spool / batch.id)
+            raise
         log.emit("batch.scan_attached", batch=batch.id, bytes=source.bytes, sha256=source.sha256)
         self._finish(group.lane / CLAIMS / token)
         if group.folder is not None:
@@ -333,6 +338,16 @@ def _claimed(claim: Path) -> list[Path]:
     there = [path for path in claim.iterdir() if not disk.plain_folder(path)]
     below = [path for folder in claim.iterdir() if disk.plain_folder(folder) for path in folder.iterdir()]
     return sorted(there + below)
+
+
+@contextlib.contextmanager
+def _known_by_its_check() -> Iterator[None]:
+    """What is wrong with one file is found when it is checked; what is wrong with the disk is raised."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES):
+            raise
 
 
 def _remove_empty(folder: Path) -> None:
