@@ -37,7 +37,11 @@ OTHERS = (
     *(".doc", ".docx", ".wps", ".rtf", ".odt", ".ofd", ".ppt", ".pptx", ".zip", ".rar", ".7z"),
 )  # endings of what is neither a spreadsheet nor a scan, and so no part of a batch: it goes back alone
 ENDS = 1 << 16  # bytes at both ends of a file in which the names of its parts are looked for
-_PARTS = (b"xl/workbook", b"opendocument.spreadsheet", "Workbook".encode("utf-16-le"), "Book".encode("utf-16-le"))
+_PARTS = (
+    b"xl/workbook",
+    b"opendocument.spreadsheet",
+    *(f"{one}\0".encode("utf-16-le") for one in ("Workbook", "Book")),
+)
 DEEPEST = 20  # sub-folders below which nobody counts any more
 HEAD = 1024  # bytes in which a PDF's mark must stand
 

@@ -234,9 +234,10 @@ class Intake:
         disk.sync_folder(group.lane)
         try:
             self._ledger.attach(batch, source)
-        except NotYet:  # perhaps it has ended meanwhile, and its folder in the spool with it
-            disk.destroy(self._spool / batch.id / "0", self._settings.deletion.overwrite)
-            _remove_empty(self._spool / batch.id)
+        except NotYet as problem:
+            if problem.code == "batch.moved_meanwhile":  # it has ended, perhaps, and its folder in the spool with it
+                disk.destroy(self._spool / batch.id / "0", self._settings.deletion.overwrite)
+                _remove_empty(self._spool / batch.id)
             raise
         log.emit("batch.scan_attached", batch=batch.id, bytes=source.bytes, sha256=source.sha256)
         self._finish(group.lane / CLAIMS / token)
