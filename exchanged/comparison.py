@@ -25,6 +25,7 @@ SCOPES = ("history", "screen")
 HELD = 20  # places of findings that wait for a person, recorded for `show`
 ORPHAN = "confirmation-orphan"
 _NOWHERE: Mapping[str, Any] = {"sheet": None, "row": None, "column": None, "facts": {}}
+SOON = 10.0  # seconds until it looks again whether what came before it has been checked: that may just have happened
 LOOK = 300.0  # seconds until a correction looks again whether what it corrects has been delivered, unless it is woken
 
 
@@ -127,7 +128,7 @@ def expect_older(ledger: Ledger, correction: Record) -> None:
     """What came before a correction may be what it corrects. Raises NotYet until that has been checked."""
     for one in ledger.batches(open_only=True):
         if one.state is State.CLAIMED and one.ordinal < correction.ordinal:
-            raise NotYet("correction.waiting", until=int(time.time() + LOOK), other=one.id)
+            raise NotYet("correction.waiting", until=int(time.time() + SOON), other=one.id)
 
 
 def corrected(ledger: Ledger, batch: Record) -> list[dict[str, str]]:
