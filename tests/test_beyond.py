@@ -299,3 +299,13 @@ def test_a_form_of_many_pages_is_known_by_its_code(world: World) -> None:
     done = batches(world)["一月"]
     assert done["state"] == "closed"
     assert json.loads(world.delivered()[done["batch"]]["manifest.json"])["form_code"]
+
+
+def test_what_could_not_be_destroyed_at_once_is_with_the_next_claim_that_goes_wrong(world: World) -> None:
+    """Out of descriptors, a folder of the spool loses its name and keeps its files; nobody waits for the next start."""
+    with closing(Engine(config.load(world.file))) as engine:
+        left = world.state / "spool" / f".{'0' * 16}.gone"
+        left.mkdir()
+        (left / "1").write_text("x")
+        engine._intake.mend()
+        assert not left.exists()

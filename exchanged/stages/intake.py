@@ -303,6 +303,8 @@ class Intake:
 
     def mend(self) -> None:
         """Finish or undo claims that were left half done; may run while batches are at work."""
+        for gone in self._spool.glob(f".*{disk.GONE}"):  # could not be destroyed when it was to be
+            disk.destroy_tree(gone, self._settings.deletion.overwrite)
         for part in self._spool.glob(f".*{disk.PART}"):
             batch = self._ledger.batch_of(part.name[1 : -len(disk.PART)])
             if batch is None:
