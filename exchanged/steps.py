@@ -69,9 +69,7 @@ class Steps:
                 raise Held("sealing.content_changed")
         extra = self._scans_among(batch, sheets)
         if len(extra) == len(sheets):
-            raise Refused(
-                *(Finding("confirmation-orphan", Severity.ERROR, file=name) for name in extra or [batch.stem])
-            )
+            raise Refused(*(Finding(comparison.ORPHAN, Severity.ERROR, file=name) for name in extra or [batch.stem]))
         checks = self._checks(today())
         result, index = checking.check(
             [(sheet.name, self._file(batch, sheet)) for sheet in sheets if sheet.name not in extra],
