@@ -221,7 +221,8 @@ class Exchange:
     @contextlib.contextmanager
     def engine(self) -> Iterator[Engine]:
         """The one instance at work. Raises NotYet("daemon.running") where another is."""
-        from exchanged.engine import Engine, lock
+        from exchanged.engine import Engine
+        from exchanged.statefolder import lock
 
         with lock(self._state()):
             engine = Engine(self.settings)
@@ -236,7 +237,7 @@ class Exchange:
             return engine.once()
 
     def _state(self) -> Path:
-        from exchanged.engine import own_state
+        from exchanged.statefolder import own_state
 
         return own_state(self.settings)
 
@@ -244,13 +245,10 @@ class Exchange:
 
     @contextlib.contextmanager
     def _ledger(self) -> Iterator[Ledger]:
-        from exchanged.engine import open_ledger
+        from exchanged.statefolder import look_at_ledger
 
-        ledger, _ = open_ledger(self.settings)
-        try:
+        with look_at_ledger(self.settings) as (ledger, _):
             yield ledger
-        finally:
-            ledger.close()
 
     def status(self) -> dict[str, Any]:
         """One screen. Gives `exchanged-status/1`."""
@@ -276,13 +274,10 @@ class Exchange:
     def trace(self, number: str) -> dict[str, Any]:
         """The history of one certificate number. Gives `exchanged-trace/1`."""
         from exchanged import overview
-        from exchanged.engine import open_ledger
+        from exchanged.statefolder import look_at_ledger
 
-        ledger, secrets = open_ledger(self.settings)
-        try:
+        with look_at_ledger(self.settings) as (ledger, secrets):
             return overview.trace(ledger, secrets, number)
-        finally:
-            ledger.close()
 
     def audit(self, head: str | None = None) -> dict[str, Any]:
         """Verify the ledger's chain and every evidence file. Gives `exchanged-audit/1`.
@@ -292,7 +287,7 @@ class Exchange:
         from exchanged import evidence
 
         with self._ledger() as ledger:
-            return evidence.audit(ledger, self._state(), head)
+            return evidence.audit(ledger, self.settings.folders.state, head)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -320,9 +315,9 @@ class Exchange:
         return done
 
     def _decide(self, names: Sequence[str], what: str, *words: str) -> Names:
-        from exchanged.engine import open_ledger
         from exchanged.flow import Flow
         from exchanged.sandbox import Sandbox
+        from exchanged.statefolder import open_ledger
         from exchanged.steps import Steps
 
         ledger, secrets = open_ledger(self.settings)
@@ -334,7 +329,10 @@ class Exchange:
             ledger.close()
 
     def _pause(self, paused: bool) -> Names | None:
-        with self._ledger() as ledger:
+        from exchanged.statefolder import open_ledger
+
+        ledger, _ = open_ledger(self.settings)
+        with contextlib.closing(ledger):
             ledger.pause(paused)
         return None
 

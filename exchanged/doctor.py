@@ -202,18 +202,15 @@ def _confined(settings: Settings) -> Iterator[Line]:
 def _ledger(settings: Settings) -> Iterator[Line]:
     """The ledger opens, its key fits, its chain is whole, and it is the one that the evidence was written from."""
     from exchanged import evidence
-    from exchanged.engine import open_ledger
+    from exchanged.statefolder import look_at_ledger
 
     state = settings.folders.state
     if not seen.anything(state / "ledger.db"):
         yield Line("ledger", OK, "doctor.ledger_new_ok")
         return
-    ledger, _ = open_ledger(settings)
-    try:
+    with look_at_ledger(settings) as (ledger, _):
         events = ledger.verify(whole=False)
         evidence.check(ledger, state)
-    finally:
-        ledger.close()
     yield Line("ledger", OK, "doctor.ledger_ok", {"events": events})
 
 

@@ -12,15 +12,10 @@ only wait for children, gpg and the network: hostile input is opened elsewhere.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import signal
-import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from exchanged import disk, evidence, log, reserve, seen
@@ -28,12 +23,12 @@ from exchanged.board import Board
 from exchanged.drop import Group
 from exchanged.errors import NotYet
 from exchanged.flow import Flow, disk_code, whose
-from exchanged.ledger import Ledger, Record
+from exchanged.ledger import Record
 from exchanged.sandbox import Sandbox
-from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.stages import giveback
 from exchanged.stages.intake import Intake
+from exchanged.statefolder import open_ledger, state_trouble
 from exchanged.states import Lane, State
 from exchanged.steps import Steps
 
@@ -42,90 +37,6 @@ ROUND = 5.0  # seconds that claiming may take before the loop shows that it move
 SWEEP = 3600.0  # seconds between looks for rejected folders whose time is over
 SMALL = 64 << 20  # bytes of a ledger that is verified whole at every start; a larger one once a day
 PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which keeps changing
-
-
-@contextlib.contextmanager
-def lock(state: Path) -> Iterator[None]:
-    """Hold the state folder for this process. Raises NotYet("daemon.running") when another has it.
-
-    The lock belongs to the open file, so the kernel lets go of it however the process ends.
-    """
-    with _state_trouble():
-        fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file())
-        except (BlockingIOError, PermissionError):
-            raise NotYet("daemon.running") from None
-        yield
-    finally:
-        os.close(fd)
-
-
-def locked(state: Path) -> bool:
-    """Whether a process has the state folder. Asks without taking it: nobody's start fails because someone looks."""
-    try:
-        fd = os.open(state / "lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _whole_file())
-        return bool(struct.unpack_from("h", answer)[0] != fcntl.F_UNLCK)
-    finally:
-        os.close(fd)
-
-
-def _whole_file() -> bytes:
-    """The kernel's `struct flock` for a write lock on all of a file."""
-    return struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-
-
-def own_state(settings: Settings) -> Path:
-    """The state folder. Raises NotYet when it is not there, or another user's."""
-    state = settings.folders.state
-    try:
-        if not state.is_dir():
-            raise NotYet("folder.missing", folder="state")
-        if state.stat().st_uid != os.geteuid():
-            raise NotYet("state.not_ours", user=_owner(state))
-        if not os.access(state, os.W_OK):
-            raise NotYet("disk.read_only", folder="state")
-    except PermissionError:
-        raise NotYet("state.not_ours", user="exchanged") from None
-    return state
-
-
-def _owner(path: Path) -> str:
-    try:
-        return path.owner()
-    except KeyError:
-        return str(path.stat().st_uid)
-
-
-@contextlib.contextmanager
-def _state_trouble() -> Iterator[None]:
-    """What the system says of the state folder is a trouble with words of its own."""
-    try:
-        yield
-    except OSError as error:
-        raise NotYet(disk_code(error), folder="state", errno=error.errno or 0) from None
-
-
-def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
-    """The unit's ledger and its key. Raises NotYet when the state folder is not there."""
-    state = own_state(settings)
-    if (state / "ledger.db").exists() and not (state / "ledger.key").exists():
-        raise NotYet("ledger.key_missing", again=False)
-    with _state_trouble():
-        secrets = Secrets.load(state / "ledger.key")
-        try:
-            ledger = Ledger(state / "ledger.db", secrets)
-        except NotYet as problem:
-            if problem.code != "ledger.unavailable" or not reserve.release(state):
-                raise
-            ledger = Ledger(state / "ledger.db", secrets)
-    ledger.relief = partial(reserve.release, state)
-    return ledger, secrets
 
 
 class Engine:
@@ -151,7 +62,7 @@ class Engine:
         self.orphans: list[Group] = []
         self._build(settings)
 
-    @_state_trouble()
+    @state_trouble()
     def _build(self, settings: Settings) -> None:
         self._steps = Steps(settings, self.ledger, self._secrets, self._sandbox)
         self.settings = settings
@@ -159,7 +70,7 @@ class Engine:
         self._intake = Intake(settings, self.ledger, self._secrets, self._steps.spool, self._steps.confirmation.codes)
         self._board = Board(settings, self.ledger)
 
-    @_state_trouble()
+    @state_trouble()
     def recover(self) -> None:
         """Put right what an earlier run left half done.
 

@@ -14,12 +14,13 @@ from typing import Any
 from exchanged import disk, seen
 from exchanged.drop import survey
 from exchanged.endings import by_level
-from exchanged.engine import brief, locked
+from exchanged.engine import brief
 from exchanged.errors import NotYet
 from exchanged.flow import disk_code
 from exchanged.ledger import Ledger, Record
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
+from exchanged.statefolder import locked
 from exchanged.states import State
 from exchanged.steps import EXPIRY_WARNING
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exchanged.engine import lock, locked
 from exchanged.errors import NotYet
+from exchanged.statefolder import lock, locked
 from tests.support.judge import judge
 from tests.support.races import race
 from tests.support.world import World

@@ -18,7 +18,7 @@ LAYERS = [
     {"api"},
     {"doctor", "setup", "overview"},
     {"engine"},
-    {"flow"},
+    {"flow", "statefolder"},
     {"steps"},
     {"endings", "board", "confirmation", "comparison", "checking", "indexing", "marking", "jobs", "warm"},
     {"stages"},
