@@ -9,6 +9,7 @@ Ends    NotYet confirmation.waiting while there is no scan; Refused when it neve
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import threading
 import time
@@ -98,7 +99,7 @@ class Confirmation:
         overrides = self._settings.standard.severity
         table = confirm.Table(batch.digest or "", batch.rows or 0)
         findings = [confirm.finding(one, overrides, scan.name) for one in confirm.judge(found, table)]
-        if time.time() >= float(batch.facts["wait_until"]) and self._missing().severity is not Severity.ERROR:
+        if self._late(batch):
             findings.append(self._missing())
         findings = [one for one in findings if one.severity is not Severity.OFF]
         if any(one.severity is Severity.ERROR for one in findings):
@@ -110,6 +111,14 @@ class Confirmation:
         tied = bool(found["forms"]) and not any(one.rule == "confirmation-code-mismatch" for one in findings)
         take_away(self._settings, self._ledger, batch)
         return {"pages": found["pages"], "warnings": warnings, "holds": holds, "form_code": tied}
+
+    def _late(self, batch: Record) -> bool:
+        """Whether the scan came after the wait was over; it may be judged later than it came."""
+        until = float(batch.facts["wait_until"])
+        if time.time() < until or self._missing().severity is Severity.ERROR:
+            return False
+        came = [one.time for one in self._ledger.events(batch.id) if one.event == "batch.scan_attached"]
+        return bool(came) and dt.datetime.fromisoformat(came[-1]).timestamp() >= until
 
     def _most(self, batch: Record) -> int:
         """Pages that a scan may have: those of the form itself, were they more than are allowed."""

@@ -14,7 +14,7 @@ import pytest
 from exchanged import config
 from exchanged.engine import Engine
 from exchanged.standard.tables import DATA
-from tests.support import books, paper, records, scans
+from tests.support import books, clock, paper, records, scans
 from tests.support.hostile import CORPUS
 from tests.support.judge import judge
 from tests.support.world import World
@@ -52,6 +52,26 @@ def test_a_batch_whose_wait_is_over_waits_on_where_that_is_no_error(world: World
     done = batches(world)["一月"]
     assert done["state"] == ("held" if severity == "hold" else "closed")
     assert ("confirmation-missing" in world.ask("show", done["batch"])["facts"]["warnings"]) == (severity != "off")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_scan_that_came_in_time_is_not_late_however_late_it_is_judged(world: World, before: bool) -> None:
+    world.configure(standard={"severity": {"confirmation-missing": "warn"}})
+    world.sheet("一月", 3)
+    batch = batches(world)["一月"]["batch"]
+    world.run("hold", batch)
+    if before:
+        world.scan("一月")
+        batches(world)
+    world.under = clock.shifted("+31d")
+    if not before:
+        world.scan("一月")
+        batches(world)
+    world.run("release", batch)
+    batches(world)
+    shown = world.ask("show", batch)
+    assert shown["state"] == "closed"
+    assert ("confirmation-missing" in shown["facts"]["warnings"]) == (not before)
 
 
 def test_only_who_has_seen_a_finding_releases_it(world: World) -> None:
