@@ -89,6 +89,23 @@ def test_a_form_that_the_clerk_replaced_by_a_file_of_his_own_is_left_alone(world
     assert (world.forms / "一月.pdf").read_bytes() == b"mine"
 
 
+def test_a_scan_that_was_saved_over_its_form_is_not_drawn_over(world: World) -> None:
+    world.sheet("一月", 3)
+    (batch,) = (one["batch"] for one in world.once()["batches"])
+    form = form_of(world, "一月")
+    signed = paper.confirmed(form)
+    for there, stays in ((signed, signed), (None, form), (form, form)):
+        path = world.forms / "一月.pdf"
+        path.unlink() if there is None else path.write_bytes(there)
+        assert world.run("retry", batch).returncode == 0
+        world.once()
+        assert form_of(world, "一月") == stays
+    world.configure(unit={"head": "另一人"})  # the form says something else now: ours is written anew
+    world.run("retry", batch)
+    world.once()
+    assert form_of(world, "一月") != form
+
+
 def test_an_early_scan_waits_for_its_data(world: World) -> None:
     sheet = world.sheet("一月", 5)
     kept, form = world.root / "一月.csv", world.root / "form.pdf"

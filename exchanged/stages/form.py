@@ -41,10 +41,15 @@ def named(name: str, content: bytes) -> dict[str, str]:
     return {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def put(folder: Path, form: Mapping[str, str], content: bytes) -> None:
-    """Write a form under its name, unless it lies there."""
-    if not _is(folder / form["name"], form["sha256"]):
-        disk.write(folder / form["name"], content, MODE)
+def put(folder: Path, form: Mapping[str, str], content: bytes, before: Mapping[str, str] | None = None) -> None:
+    """Write a form under its name, unless it lies there.
+
+    before: what was put there earlier; what a clerk has saved in its place since, the signed scan perhaps, is left.
+    """
+    path = folder / form["name"]
+    if _is(path, form["sha256"]) or (before and seen.anything(path) and not _is(path, before["sha256"])):
+        return
+    disk.write(path, content, MODE)
 
 
 def take_away(folder: Path, form: Mapping[str, str] | None) -> None:
