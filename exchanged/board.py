@@ -110,7 +110,7 @@ class Board:
             ("data_type", group.data_type),
             ("waits_for", text("board.sheet", language)),
             ("waits_until", _minute(until) if arrived else ""),
-            ("advice", text("board.do_sheet", language)),
+            ("advice", text("board.do_ended" if group.ended else "board.do_sheet", language, batch=group.ended or "")),
         ]
         return str(path.relative_to(drop)), [(name, value) for name, value in about if value]
 

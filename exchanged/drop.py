@@ -99,7 +99,8 @@ class Not(Enum):
 class Group:
     """Files that belong together: one lane, one stem, and the sub-folder they lie in, if any.
 
-    joins: the batch that waits for this scan, as the code on it says. apart: it belongs to no other files of its stem.
+    joins: the batch that waits for this scan, as the code on it says. ended: one that the code names and that waits no
+    more. apart: it belongs to no other files of its stem.
     """
 
     lane: Path
@@ -108,6 +109,7 @@ class Group:
     folder: str | None
     items: tuple[Item, ...]
     joins: str | None = None
+    ended: str | None = None
     apart: bool = False
 
 
@@ -117,6 +119,7 @@ class Found:
 
     ready: list[Group] = field(default_factory=list)
     unsettled: int = 0
+    unread: int = 0  # groups with scans that the next look reads
     stuck: int = 0
     deeper: int = 0  # folders in sub-folders, which nobody looks into
 

@@ -132,7 +132,7 @@ class Engine:
             self._mend()
         with self._drop_trouble():
             found = self._intake.look()
-            self.unsettled, self.stuck, self.deeper = found.unsettled, found.stuck, found.deeper
+            self.unsettled, self.stuck, self.deeper = found.unsettled + found.unread, found.stuck, found.deeper
             orphans: list[Group] = []
             for group in found.ready:
                 batch = self._claim(group)
@@ -154,7 +154,7 @@ class Engine:
                 self.ledger.remember("trouble", None)
                 self._failing = None
                 reserve.keep(self.settings.folders.state)
-        return claimed
+        return claimed or bool(found.unread)
 
     def _claim(self, group: Group) -> Record | None:
         """Claim one group; what went wrong half-way is put back at once."""

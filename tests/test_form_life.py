@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
+from itertools import pairwise
 
 import pypdfium2
 import pytest
 
+from exchanged import config
+from exchanged.drop import BOARD
+from exchanged.engine import Engine
 from exchanged.form.code import parse
-from tests.support import paper, records
+from exchanged.stages import intake
+from tests.support import paper, records, scans
 from tests.support.paper import Scanner
 from tests.support.world import World, world
 
@@ -176,3 +182,39 @@ def test_the_code_names_the_batch_the_data_and_the_page(world: World) -> None:
     shown = world.ask("show", batch["batch"])
     assert (code.batch, code.rows, code.page, code.pages) == (batch["batch"], 5, 1, 1)
     assert shown["digest"].startswith(f"sha256:{code.digest}")
+
+
+def test_the_board_tells_of_a_scan_whose_form_was_printed_before_the_data_changed(world: World) -> None:
+    world.sheet("一月", 3)
+    states(world)
+    (first,) = world.ask("list")["batches"]
+    old = paper.confirmed(form_of(world, "一月"))
+    world.sheet("一月", 4)
+    states(world)
+    world.put("SCAN0001.pdf", old)
+    assert states(world) == {}
+    told = (world.drop / BOARD).read_text()
+    assert first["batch"] in told
+    assert "print its new form" in told
+    world.put("SCAN0001.pdf", paper.confirmed(form_of(world, "一月")))
+    assert states(world) == {"一月": "closed"}
+    assert not (world.drop / BOARD).exists()
+
+
+def test_a_heap_of_scans_is_read_in_several_looks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop moves on between them: a watchdog would end a daemon that reads them all, and the next one, for ever."""
+    world.sheet("一月", 3)
+    states(world)
+    signed = paper.confirmed(form_of(world, "一月"))
+    for number in range(4):
+        world.put(f"SCAN000{number}.pdf", signed if number == 3 else scans.scan())
+    monkeypatch.setattr(intake, "READING", -1.0)
+    with closing(Engine(config.load(world.file))) as engine:
+        read: list[str] = []
+        looks: list[int] = []
+        real, look = engine._intake._codes, engine._intake.look
+        engine._intake._codes = lambda path: (read.append(path.name), real(path))[1]  # type: ignore[func-returns-value]
+        engine._intake.look = lambda: (looks.append(len(read)), look())[1]  # type: ignore[method-assign,func-returns-value]
+        assert {one["state"] for one in engine.once()["batches"]} == {"closed"}
+    assert sorted(read) == [f"SCAN000{number}.pdf" for number in range(4)]
+    assert max(after - before for before, after in pairwise(looks)) == 1

@@ -27,9 +27,14 @@ from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
-from exchanged.states import OPERATOR, State
+from exchanged.states import OPERATOR, TERMINAL, State
 
+READING = 5.0  # seconds of one look in which scans are read for their codes; the rest is read in the next one
 RESERVE = 16 << 20  # bytes that claiming leaves free, so that the ledger can always be written
+
+
+class _Later(Exception):
+    """Enough was read in this look."""
 
 
 class Intake:
@@ -45,6 +50,7 @@ class Intake:
         self._drop = Drop(settings, secrets, lambda group: self._waiting(group) is not None)
         self._codes = codes
         self._read: dict[Path, tuple[Mark, Sequence[Code]]] = {}
+        self._until: float | None = None
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -52,8 +58,15 @@ class Intake:
         """What the drop folder holds; a scan with the code of a waiting batch goes to that, whatever its name."""
         found = self._drop.look()
         if any(item.is_pdf for group in found.ready for item in group.items):
-            waiting = self._ledger.unconfirmed()
-            found.ready = [each for group in found.ready for each in self._routed(group, waiting)]
+            waiting, ready, found.ready = self._ledger.unconfirmed(), found.ready, []
+            self._until = None  # counts from the first that is read
+            there = {item.path for group in ready for item in group.items}
+            self._read = {path: codes for path, codes in self._read.items() if path in there}
+            for group in ready:
+                try:
+                    found.ready += self._routed(group, waiting)
+                except _Later:
+                    found.unread += 1
         return found
 
     def _routed(self, group: Group, waiting: Sequence[Record]) -> Iterator[Group]:
@@ -68,14 +81,29 @@ class Intake:
             else:
                 yield replace(group, items=(item,), joins=batch.id)
         if left:
-            yield replace(group, items=tuple(left))
+            ended = None if paired or self._waiting(group) else self._ended(left)
+            yield replace(group, items=tuple(left), ended=ended)
+
+    def _ended(self, items: Sequence[Item]) -> str | None:
+        """The batch that a scan's code names, where it waits no more: its form was printed before the data changed."""
+        codes = [code for item in items if item.is_pdf for code in self._coded(item)]
+        named = (self._ledger.batch(name) for name in sorted({code.batch for code in codes}))
+        return next((batch.id for batch in named if batch and batch.state in TERMINAL), None)
+
+    def _coded(self, item: Item) -> Sequence[Code]:
+        """The codes on a scan, read once. Raises _Later when enough was read in this look."""
+        mark, codes = self._read.get(item.path, (None, ()))
+        if mark != item.mark:
+            if self._until is not None and time.monotonic() > self._until:
+                raise _Later
+            self._until = self._until or time.monotonic() + READING
+            codes = self._codes(item.path)
+            self._read[item.path] = item.mark, codes
+        return codes
 
     def _named(self, item: Item, waiting: Sequence[Record]) -> Record | None:
         """The waiting batch that a scan's code names, or else whose very data it was printed for."""
-        mark, codes = self._read.get(item.path, (None, ()))
-        if mark != item.mark:
-            codes = self._codes(item.path)
-            self._read[item.path] = item.mark, codes
+        codes = self._coded(item)
         named = [batch for batch in waiting if any(code.batch == batch.id for code in codes)]
         alike = [b for b in waiting if any(code.same_data(b.digest or "", b.rows or 0) for code in codes)]
         return (*named, *alike, None)[0]
