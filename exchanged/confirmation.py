@@ -20,7 +20,7 @@ from typing import Any
 
 from exchanged import disk, log
 from exchanged.batch import Finding, Severity
-from exchanged.drop import stem_of
+from exchanged.drop import content_name, stem_of
 from exchanged.endings import by_level
 from exchanged.errors import NotYet, Refused
 from exchanged.form.code import Code
@@ -30,7 +30,6 @@ from exchanged.sandbox import Bounds, Sandbox
 from exchanged.settings import Settings
 from exchanged.stages import confirm
 from exchanged.stages import form as forms
-from exchanged.stages.intake import content_name
 
 NOBODY, DATA_TYPE = "form", "新增"  # unit and data type in a form's code and lines where no configuration says them
 LOOK = 86400.0  # seconds after which a batch that waits on is looked at again

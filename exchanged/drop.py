@@ -15,7 +15,7 @@ import re
 import stat
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -351,3 +351,11 @@ def survey(settings: Settings) -> dict[str, int]:
             else:
                 counts["scans" if name.casefold().endswith(".pdf") else "files"] += 1
     return counts
+
+
+def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -> str:
+    """The name of a batch: unit, today, ten hex digits of its content (SHA-256 of each file, hex)."""
+    content = hashlib.sha256()
+    for part in (data_type, fold(stem), *digests):
+        content.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    return f"{unit}-{time.strftime('%Y%m%d')}-{content.hexdigest()[:10]}"

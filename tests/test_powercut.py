@@ -10,7 +10,7 @@ import pytest
 from tests.support.diskmodel import Disk, fingerprint
 from tests.support.lives import LIVES
 from tests.support.mutant import MUTANTS
-from tests.support.powercut import caught, cuts, half_done, mutants, record, suffer
+from tests.support.powercut import caught, cuts, half_done, mutants, record, record_recovery, suffer
 from tests.support.sweep import NAMED, Stage
 
 SAMPLE = 5  # disks of each life
@@ -29,6 +29,18 @@ def test_a_power_cut_loses_nothing_sends_nothing_twice_and_leaves_nothing(stage:
                 suffer(stage, cut)
             except AssertionError as error:
                 raise AssertionError(f"{life}.{phase} after {cut.after}: {error}") from None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [None, 47])
+def test_a_folder_is_claimed_and_put_back_for_good(stage: Stage, killed: int | None) -> None:
+    """Where the names lie in a folder of their own, that is what has to be synced, not only the lane."""
+    life = NAMED["folder"]
+    recording = record_recovery(stage, life, 0, killed) if killed else record(stage, life, 0)
+    assert recording
+    where = "drop/" if killed else "sync state/ledger.db-wal"
+    for cut in [one for one in cuts(recording, range(1)) if where in one.after][:20]:
+        suffer(stage, cut)
 
 
 NOTICED_IN = {"batches given back in place": "rejected"}  # the others where a batch is delivered
@@ -100,3 +112,25 @@ def test_what_was_overwritten_may_be_new_under_its_old_name(model: Disk) -> None
     model.sync("a/gone")
     assert b"NEW" in [state.get("a/old") for state in model.states(range(20))]
     assert len({fingerprint(state) for state in model.states(range(20))}) == 2
+
+
+def test_a_name_that_is_given_again_is_not_lost_by_what_it_named_before(model: Disk) -> None:
+    model.mkdir("a/folder")
+    model.sync("a")
+    model.remove("a/folder")
+    model.mkdir("a/folder")
+    model.mkdir("a/folder/below")
+    model.rename("a/old", "a/folder/below/old")
+    model.sync("a/folder/below")
+    model.sync("a")
+    for state in model.states(range(20)):
+        assert state["a/folder/below/old"] == b"old"
+
+
+def test_a_renamed_file_is_found_in_one_place(model: Disk) -> None:
+    """However many folders above it are new."""
+    model.mkdir("b/one")
+    model.mkdir("b/one/two")
+    model.rename("a/old", "b/one/two/old")
+    for state in model.states(range(50)):
+        assert ("a/old" in state) != ("b/one/two/old" in state)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import secrets as random
 import time
@@ -21,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from exchanged import disk, log
-from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, fold, mark_of, takes_place
+from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, content_name, fold, mark_of, takes_place
 from exchanged.errors import NotYet
 from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
@@ -212,7 +211,7 @@ class Intake:
         sources += self._keep_older(old, part, sources)
         disk.sync_folder(part)
         disk.sync_folder(self._spool)
-        disk.sync_folder(group.lane)  # the names are gone from the lane for good before the ledger says so
+        _let_go(group)
         name = self._name(group, sources)
         alone = f"\0{group.items[0].path.name}" if group.apart else ""
         pairing = self.pairing(group.data_type, group.stem + alone)
@@ -259,7 +258,7 @@ class Intake:
         temp = disk.folder(self._spool / batch.id) / f".{token}{disk.PART}"
         source = self._copy(scan, temp, 0, token)
         disk.commit(temp, self._spool / batch.id / "0")
-        disk.sync_folder(group.lane)
+        _let_go(group)
         try:
             self._ledger.attach(batch, source)
         except NotYet as problem:
@@ -311,13 +310,14 @@ class Intake:
             home.parent.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(_free(home))
+        # the folders that the files come from must not go before the files' new places are durable
+        for folder in sorted({lane, *(lane / path.relative_to(claim).parent for path in left)}, reverse=True):
+            disk.sync_folder(folder)
         for folder in claim.iterdir():
             folder.rmdir()
         claim.rmdir()
         with contextlib.suppress(OSError):
             claim.parent.rmdir()  # only when no other claim is open: the clerk sees an empty folder again
-        if left:
-            disk.sync_folder(lane)
 
     def recover(self) -> None:
         """At start: finish or undo the claims that an earlier run left half done, and clear its temporary files."""
@@ -352,14 +352,6 @@ class Intake:
             _remove_empty(lane / CLAIMS)
 
 
-def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -> str:
-    """The name of a batch: unit, today, ten hex digits of its content (SHA-256 of each file, hex)."""
-    content = hashlib.sha256()
-    for part in (data_type, fold(stem), *digests):
-        content.update(part.encode("utf-8", "surrogateescape") + b"\0")
-    return f"{unit}-{time.strftime('%Y%m%d')}-{content.hexdigest()[:10]}"
-
-
 def _nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
@@ -379,6 +371,14 @@ def _known_by_its_check() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES):
             raise
+
+
+def _let_go(group: Group) -> None:
+    """The names of what was claimed are gone from the drop folder for good, before the ledger says so."""
+    if group.folder is not None:
+        with contextlib.suppress(FileNotFoundError):  # somebody has removed the empty folder
+            disk.sync_folder(group.lane / group.folder)
+    disk.sync_folder(group.lane)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -105,10 +105,15 @@ class Disk:
             self._settle(change)
 
     def _settle(self, change: Change) -> None:
-        """Make a change durable, and with it the folders that it needs to be found."""
+        """Make a change durable, and with it the folders that it needs to be found, and what its names were before."""
         if change not in self._pending:
             return
+        places = {(folder, name) for folder, name, _ in change.parts}
+        before = self._pending[: self._pending.index(change)]
         self._pending.remove(change)
+        for earlier in before:
+            if any((folder, name) in places for folder, name, _ in earlier.parts):
+                self._settle(earlier)
         for folder, _, _ in change.parts:
             for earlier in list(self._pending):
                 if any(what == folder for _, _, what in earlier.parts):
@@ -142,14 +147,16 @@ class Disk:
             if ended & folders or chance.random() > likely:
                 ended |= folders
                 continue
-            for folder in folders:  # a rename brings the folder along that it leads to
-                for earlier in self._pending:
-                    if earlier is change:
-                        break
-                    if any(what == folder for _, _, what in earlier.parts):
-                        _apply(names, earlier)
-            _apply(names, change)
+            self._bring(names, change)
         return names
+
+    def _bring(self, names: dict[int, dict[str, int]], change: Change) -> None:
+        """A change of names brings the folders along in which it is found."""
+        for folder, _, _ in change.parts:
+            for earlier in self._pending[: self._pending.index(change)]:
+                if any(what == folder for _, _, what in earlier.parts):
+                    self._bring(names, earlier)
+        _apply(names, change)
 
     def _tree(self, names: Mapping[int, Mapping[str, int]], content: object) -> Tree:
         tree: Tree = {}

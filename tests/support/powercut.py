@@ -154,6 +154,7 @@ def record_recovery(stage: Stage, life: Life, phase: int, at: int) -> Recording 
     stage.begin(life, phase)
     if stage.watched(life, phase, decide).status != -9:
         return None
+    stage.again(life, phase)
     return _recorded(stage, life, phase, ONCE, PROGRAM)
 
 

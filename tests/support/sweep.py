@@ -119,8 +119,8 @@ class Stage:
 
     def finish(self, life: Life, phase: int, status: int = 0, early: bool = False) -> None:
         """Recover, go on to the end of the life, and judge. `early`: people go on first."""
-        if life.phases[phase].again and status:
-            self._command(life.phases[phase])
+        if status:
+            self.again(life, phase)
         if early:
             life.phases[phase + 1].act(self.world)
         self._recover()
@@ -131,6 +131,11 @@ class Stage:
         if life.phases[phase + 1 :]:
             self._recover()
         judge(self.world, **life.expected(), log=self.log)
+
+    def again(self, life: Life, phase: int) -> None:
+        """The operator repeats what seems not to have been done."""
+        if life.phases[phase].again:
+            self._command(life.phases[phase])
 
     @property
     def env(self) -> dict[str, str]:
