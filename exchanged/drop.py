@@ -359,3 +359,13 @@ def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -
     for part in (data_type, fold(stem), *digests):
         content.update(part.encode("utf-8", "surrogateescape") + b"\0")
     return f"{unit}-{time.strftime('%Y%m%d')}-{content.hexdigest()[:10]}"
+
+
+def together(groups: Sequence[Group]) -> list[Group]:
+    """Scans of one folder that the codes on them send to one batch are one group: only the clerk knows which counts."""
+    joined: dict[tuple[object, ...], Group] = {}
+    for number, group in enumerate(groups):
+        place = (group.lane, group.folder, group.joins) if group.joins else (number,)
+        first = joined.get(place)
+        joined[place] = replace(first, items=(*first.items, *group.items)) if first else group
+    return list(joined.values())

@@ -52,10 +52,11 @@ class Endings:
                 by_rule[one.rule] = by_rule.get(one.rule, 0) + 1
             result = {**result, "summary": _summary(refusal.findings, by_rule)}
 
-        def add(folder: Path) -> Mapping[str, bytes]:
+        def add(folder: Path, altered: Sequence[str]) -> Mapping[str, bytes]:
             marked = [] if note else self._annotate(batch, refusal, sheets, folder)
             language, findings = self._settings.language, refusal.findings
-            return report.reports(batch.id, batch.stem, result, findings, language, note, marked=marked)
+            more = {"marked": marked, "altered": altered}
+            return report.reports(batch.id, batch.stem, result, findings, language, note, **more)
 
         form.take_away(self._settings.folders.forms, self._ledger.shown(batch.facts.get("form")))
         altered = giveback.give_back(self._settings.folders.rejected, batch.id, self._spool / batch.id, sources, add)

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -294,7 +294,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path
     rejected.mkdir()
     (spool / "1").write_bytes(b"data")
 
-    def full(folder: Path) -> NoReturn:
+    def full(folder: Path, _altered: Sequence[str]) -> NoReturn:
         (folder / "half").write_bytes(b"half")
         raise OSError(errno.ENOSPC, "full")
 

@@ -218,3 +218,18 @@ def test_a_heap_of_scans_is_read_in_several_looks(world: World, monkeypatch: pyt
         assert {one["state"] for one in engine.once()["batches"]} == {"closed"}
     assert sorted(read) == [f"SCAN000{number}.pdf" for number in range(4)]
     assert max(after - before for before, after in pairwise(looks)) == 1
+
+
+def test_pages_of_one_form_scanned_one_by_one_go_back_together_and_the_batch_waits_on(world: World) -> None:
+    world.put("一月.csv", records.csv_text(records.records(200)).encode())
+    states(world)
+    pages = [paper.saved([page], 200) for page in paper.printed(form_of(world, "一月"), 200)]
+    assert len(pages) > 1
+    for number, page in enumerate(pages):
+        world.put(f"P{number}.pdf", page)
+    (back,) = world.once()["batches"]
+    assert (back["state"], back["reason"]) == ("rejected", "confirmation-orphan")
+    told = (world.rejected / back["batch"] / "report.html").read_text()
+    assert "goes on waiting" in told and "its pages in one PDF" in told
+    assert "spreadsheet as it was given back" not in told
+    assert [one["reason"] for one in world.ask("status")["waiting"]] == ["confirmation.waiting"]

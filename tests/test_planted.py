@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -162,3 +163,17 @@ def test_a_file_changed_or_removed_in_the_spool_is_held_and_never_given_back_as_
     assert "一月.pdf" in given
     assert world.left("state/spool") == []
     assert world.once()["pending"] == 0
+
+
+def test_the_clerk_is_told_which_file_is_not_the_original(world: World) -> None:
+    world.sheet("批/甲", 3), world.sheet("批/乙", 3, seed=1)
+    (batch,) = world.once()["batches"]
+    spool = world.state / "spool" / batch["batch"]
+    (spool / "1").unlink()
+    with (spool / "2").open("ab") as file:
+        file.write(b"more")
+    assert world.run("withdraw", batch["batch"], "--reason", "x").returncode == 0
+    back = world.rejected / batch["batch"]
+    said = json.loads((back / "report.json").read_text())
+    assert sorted(said["altered"]) == ["乙.csv", "甲.csv"]
+    assert "submit the original you have kept: " in (back / "report.html").read_text()

@@ -157,7 +157,7 @@ def stopped(*findings: tuple[str, str, str | None]) -> Page:
 @pytest.mark.parametrize("rule", ["confirmation-code-mismatch", "confirmation-blank", "file-encrypted"])
 def test_where_only_the_scan_stops_a_batch_nobody_is_sent_to_the_spreadsheet(rule: str) -> None:
     page = stopped(("deadline-near", "warn", "一月.xlsx"), (rule, "error", "一月.PDF"))
-    assert "表格没有错误，不必修改" in page.text and "把这里退还的表格原件和处理好的扫描件一起" in page.text
+    assert "表格没有错误，不必修改" in page.text and "先把这里退还的表格原件放回收件夹" in page.text
     assert "打开同一文件夹里的" not in page.text and "改好后保存" not in page.text
 
 

@@ -30,10 +30,12 @@ def reports(
     note: str | None = None,
     *,
     marked: Sequence[str] = (),
+    altered: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """`report.html` for people and `report.json` for programs, of a batch that goes back to its clerk.
 
-    note: why, where no finding says it (`withdrawn`). marked: names of the annotated workbooks beside it.
+    note: why, where no finding says it (`withdrawn`). marked: names of the annotated workbooks. altered: names
+    of files that are not what the clerk dropped: they were changed here, or are gone.
     """
     from exchanged.report import html
 
@@ -44,6 +46,7 @@ def reports(
         "batch": batch,
         "stem": stem,
         **({"note": note} if note else {}),
+        **({"altered": list(altered)} if altered else {}),
         "annotated": list(marked),
         **rest,
     }

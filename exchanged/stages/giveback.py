@@ -33,11 +33,12 @@ def give_back(
     batch: str,
     spool: Path,
     sources: Sequence[Source],
-    add: Callable[[Path], Mapping[str, bytes]],
+    add: Callable[[Path, Sequence[str]], Mapping[str, bytes]],
 ) -> int:
     """Write the folder: the originals under their own names, then what `add` puts into it or gives: the reports.
 
-    Gives how many files are not what was dropped: one that is gone is left out, a changed one says so in its name.
+    Gives how many files are not what was dropped: one that is gone is left out, a changed one says so in its name;
+    `add` is told their names.
     """
     target = rejected / batch
     part = disk.temp_name(target)
@@ -54,14 +55,16 @@ def give_back(
     return altered
 
 
-def _fill(part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Path], Mapping[str, bytes]]) -> int:
-    altered = 0
+def _fill(
+    part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Path, Sequence[str]], Mapping[str, bytes]]
+) -> int:
+    altered = []
     part.chmod(stat.S_IMODE(part.stat().st_mode) | FOLDER_MODE)  # the clerks' group is inherited through setgid
     for source in sources:
         try:
             fd = os.open(spool / str(source.position), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
-            altered += 1
+            altered.append(source.name)
             continue
         try:
             copied = _free(part, source.name)
@@ -69,11 +72,11 @@ def _fill(part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Pat
         finally:
             os.close(fd)
         if digest != source.sha256:
-            altered += 1
+            altered.append(source.name)
             copied.rename(part / _cut(copied.name, CHANGED))
-    reports = add(part)
+    reports = add(part, altered)
     disk.write_all(part, {_unused(part, name): content for name, content in reports.items()}, FILE_MODE)
-    return altered
+    return len(altered)
 
 
 def _cut(start: str, tail: str) -> str:
