@@ -6,7 +6,6 @@ Everything heavy is imported when it is asked for. Raises the errors of `exchang
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -308,10 +307,18 @@ class Exchange:
         return self._pause(False)
 
     def withdraw(self, names: Sequence[str], reason: str) -> Names:
-        """Take batches back before they are delivered; where nobody is at work, their files go back at once."""
-        done = self._decide(names, "withdraw", reason)
-        with contextlib.suppress(NotYet), self.engine() as engine:
-            _settle(engine)
+        """Take batches back before they are delivered; where nobody is at work, their files go back at once.
+
+        Raises IntegrityFailure as a start does: by a ledger that cannot be trusted nothing is decided.
+        """
+        with contextlib.ExitStack() as stack:
+            engine = None
+            with contextlib.suppress(NotYet):  # somebody is at work, or nothing can be done just now
+                engine = stack.enter_context(self.engine())
+                engine.recover()  # an earlier run may have been killed half-way
+            done = self._decide(names, "withdraw", reason)
+            if engine:
+                engine.clear()
         return done
 
     def _decide(self, names: Sequence[str], what: str, *words: str) -> Names:
@@ -341,10 +348,3 @@ class Exchange:
         if batch is None:
             raise NotYet("batch.unknown", batch=name)
         return batch
-
-
-def _settle(engine: Engine) -> None:
-    """Let finished batches be cleared, without taking anything new."""
-    deadline = time.monotonic() + 60
-    while (engine.tick(look=False) or engine.busy) and time.monotonic() < deadline:
-        engine.wait(0.2)

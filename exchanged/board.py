@@ -54,7 +54,10 @@ class Board:
         if moment < self._next and not final:
             return
         try:
-            known = (self._ledger.changes(), tuple(lying), stuck, deeper)
+            changes = self._ledger.changes()
+            known = (changes, tuple(lying), stuck, deeper)
+            if changes is None:  # is being written: a later round sees it
+                return
             if known == self._known and self._file == _identity(self._path):
                 return
             self._next = moment + CALM

@@ -127,7 +127,7 @@ def with_orphans(result: Mapping[str, Any], scans: Sequence[str]) -> dict[str, A
 def expect_older(ledger: Ledger, correction: Record) -> None:
     """What came before a correction may be what it corrects. Raises NotYet until that has been checked."""
     for one in ledger.batches(open_only=True):
-        if one.state is State.CLAIMED and one.ordinal < correction.ordinal:
+        if (one.held_from or one.state) is State.CLAIMED and one.ordinal < correction.ordinal:
             raise NotYet("correction.waiting", until=int(time.time() + SOON), other=one.id)
 
 

@@ -90,6 +90,12 @@ class Confirmation:
         others = (one for one in self._ledger.batches(open_only=True) if one.id != batch.id)
         return {self._ledger.shown(one.facts["form"])["name"] for one in others if "form" in one.facts}
 
+    def move_forms(self) -> None:
+        """Take the forms away that lie here, and let the batches that wait with them write them anew."""
+        for batch in self._ledger.unconfirmed():
+            take_away(self._settings, self._ledger, batch)
+        self._ledger.wake_all("confirmation.waiting")
+
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:
         """The facts of a scan that may pass; the form is taken away with it. Raises Refused."""
         with path.open("rb", buffering=0) as file:

@@ -135,6 +135,12 @@ class Drop:
         self._told: set[tuple[str, str]] = set()
         self._stuck = self._deeper = 0
         self._coming: set[str] = set()
+        self._denied: dict[Path, float] = {}
+
+    def deny(self, path: Path) -> None:
+        """A file that its folder does not let go is not tried again before the next rescan."""
+        self.refuse(path, "unreadable")
+        self._denied[path] = time.monotonic() + self._settings.intake.rescan
 
     def forget(self, path: Path) -> None:
         """A file was taken; another of its name begins to settle anew."""
@@ -220,6 +226,8 @@ class Drop:
 
     def _settled(self, path: Path) -> Item | Not:
         """An Item once the file has settled."""
+        if self._denied.get(path, 0.0) > time.monotonic():
+            return Not.OURS
         try:
             state = path.lstat()
         except OSError:

@@ -29,13 +29,14 @@ from exchanged.settings import Settings
 from exchanged.stages import giveback
 from exchanged.stages.intake import Intake
 from exchanged.statefolder import open_ledger, state_trouble
-from exchanged.states import Lane, State
+from exchanged.states import TERMINAL, Lane, State
 from exchanged.steps import Steps
 
 WORKERS = {Lane.PREPARE: 3, Lane.COURIER: 1}
 ROUND = 5.0  # seconds that claiming may take before the loop shows that it moves
 SWEEP = 3600.0  # seconds between looks for rejected folders whose time is over
 SMALL = 64 << 20  # bytes of a ledger that is verified whole at every start; a larger one once a day
+BUSY = 5.0  # seconds that a step waits for another program to let go of the ledger, while more steps wait behind it
 PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which keeps changing
 
 
@@ -48,6 +49,7 @@ class Engine:
             signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.settings = settings
         self.ledger, self._secrets = open_ledger(settings)
+        self.ledger.patience(BUSY)
         self._sandbox = Sandbox()
         self._pools = {lane: ThreadPoolExecutor(count, str(lane)) for lane, count in WORKERS.items()}
         self._running: dict[Future[None], tuple[Lane, str]] = {}
@@ -127,13 +129,13 @@ class Engine:
 
     def _take(self) -> bool:
         """Claim what has settled, for a while: a heap of files is taken in several rounds."""
-        claimed, ends = False, time.monotonic() + ROUND
-        if self._undone:
+        moved, ends = False, time.monotonic() + ROUND
+        if self._undone or self._intake.has_claims():  # of a share that was away when they were to be put right
             self._mend()
         with self._drop_trouble():
             found = self._intake.look()
             self.unsettled, self.stuck, self.deeper = found.unsettled + found.unread, found.stuck, found.deeper
-            orphans: list[Group] = []
+            moved, orphans = found.unread > 0, list[Group]()
             for group in found.ready:
                 batch = self._claim(group)
                 if batch is None:
@@ -143,7 +145,7 @@ class Engine:
                 if not self._fetched:  # loading the library takes as long as checking; meanwhile nobody waits for it
                     self._fetched = True
                     self._pools[Lane.COURIER].submit(self._steps.fetch_courier)
-                claimed = True
+                moved = True
                 self._start()
                 if time.monotonic() > ends:
                     break
@@ -154,7 +156,7 @@ class Engine:
                 self.ledger.remember("trouble", None)
                 self._failing = None
                 reserve.keep(self.settings.folders.state)
-        return claimed or bool(found.unread)
+        return moved
 
     def _claim(self, group: Group) -> Record | None:
         """Claim one group; what went wrong half-way is put back at once."""
@@ -245,15 +247,24 @@ class Engine:
 
     def reload(self, settings: Settings) -> None:
         """Go on with other settings. Only while nothing is at work. Raises NotYet, and goes on with the old ones."""
-        old, board, drop = self._steps, self._board, self.settings.folders.drop
+        old, board, folders = self._steps, self._board, self.settings.folders
         self._build(settings)
         old.close()
-        if settings.folders.drop != drop:
+        self.orphans = []  # what lies in the drop folder is to be looked at anew
+        if settings.folders.drop != folders.drop:
             board.take_down()
+        if settings.folders.forms != folders.forms:
+            old.confirmation.move_forms()
 
     def post(self, final: bool = False) -> None:
         """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""
         self._board.post(self.orphans, self.stuck, self.deeper, final)
+
+    def clear(self) -> None:
+        """Let finished batches be cleared; nothing else goes on."""
+        for batch in self.ledger.batches(open_only=True):
+            if batch.state in TERMINAL:
+                self._flow.advance(batch)
 
     def rest(self) -> None:
         """Let go of children and connections that have not been needed for a while."""

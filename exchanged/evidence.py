@@ -116,7 +116,7 @@ def _evidence(ledger: Ledger, folder: Path, wrong: list[dict[str, Any]]) -> int:
         wrong += [{"batch": batch, "code": code} for code in _faults(ledger, folder / f"{batch}.json", batch, sha256)]
     batches = ledger.batches()
     ending = {batch.id for batch in batches if batch.state in TERMINAL and not batch.cleared}
-    wrong += [{"batch": batch, "code": "evidence.unknown"} for batch in sorted(lying - set(told) - ending)]
+    wrong += [{"batch": batch, "code": "evidence.unknown"} for batch in sorted(lying - set(ledger.proven()) - ending)]
     unproven = {batch.id for batch in batches if batch.cleared} - set(ledger.proven())
     wrong += [{"batch": batch, "code": "evidence.missing"} for batch in sorted(unproven)]
     return len(told)

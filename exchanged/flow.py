@@ -24,17 +24,11 @@ from exchanged.errors import Held, IntegrityFailure, NotYet, Refused
 from exchanged.ledger import Ledger, Record, now
 from exchanged.settings import Settings
 from exchanged.states import BEFORE_DELIVERY, OPERATOR, ROUTE, TERMINAL, Lane, State, Step
-from exchanged.steps import Steps
+from exchanged.steps import LOOKED, Steps
 
 RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
 SPREAD = 0.2
 LOGIN = "delivery.login_refused"
-LOOKED = (  # said only after a look at the server that found no package of ours under its final name
-    "delivery.conflict",
-    "delivery.server_full",
-    "delivery.server_refused",
-    "delivery.verification_failed",
-)
 UNSURE = ("delivery.outcome_unknown", "delivery.gone")  # whether the server has the package is not known
 FAILURES = 3  # of a step by a fault of ours, in one state
 PAUSE = 5.0  # seconds without a new step after the ledger could not be written
@@ -44,6 +38,7 @@ _DISK = {
     errno.ENOSPC: "disk.full",
     errno.EDQUOT: "disk.full",
     errno.ENOENT: "folder.missing",
+    errno.ENOTDIR: "folder.missing",
     errno.EROFS: "disk.read_only",
     errno.EFBIG: "disk.full",  # a limit for this process
     errno.EACCES: "folder.denied",
@@ -281,7 +276,8 @@ class Flow:
             return False
         # a person has looked at the server: from here it may be sent as if never offered, unless the configuration now
         # says that the server takes files away, which explains where it is
-        anew = batch.reason in UNSURE and not self._steps.settings.delivery.moved_away
+        taken = self._steps.settings.delivery.moved_away and self._steps.offered_here(batch)
+        anew = batch.reason in UNSURE and not taken
         again: dict[str, Any] = {"offered": None} if anew else {}
         if batch.reason == "correction.changed":  # it corrects what is left
             again = {"corrects": None}

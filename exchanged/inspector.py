@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -54,8 +53,8 @@ class Inspector:
 
     def _start(self) -> None:
         self._began = time.monotonic()
-        self._answer = tempfile.TemporaryFile()  # noqa: SIM115
         try:
+            self._answer = os.fdopen(os.memfd_create("audit"), "w+b")  # no disk has to have room for it
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "exchanged", "--config", str(self._path), "audit", "--json"],
                 stdin=subprocess.DEVNULL,

@@ -34,6 +34,12 @@ from exchanged.stages import confirm as confirming
 CORRECTION = "更正"
 SMALL = 4_000_000  # bytes of a batch that may share its confined child with others
 EXPIRY_WARNING = 30 * 86400.0
+LOOKED = (  # said only after a look at the server that found no package of ours under its final name
+    "delivery.conflict",
+    "delivery.server_full",
+    "delivery.server_refused",
+    "delivery.verification_failed",
+)
 _PDF = b"%PDF-"
 
 
@@ -234,7 +240,8 @@ class Steps:
             parcel,
             batch.id,
             self.courier,
-            offered=bool(batch.facts.get("offered")),
+            offered=bool(batch.facts.get("offered")) and batch.reason not in LOOKED,
+            here=self.offered_here(batch),
             on_offer=lambda: self._offer(batch),
         )
         delivery = {
@@ -251,9 +258,17 @@ class Steps:
         return {"delivery": delivery, "delivered": now()}
 
     def _offer(self, batch: Record) -> None:
-        if not batch.facts.get("offered"):
-            self._ledger.note(batch, "delivery.offered", offered=now())
+        if not batch.facts.get("offered") or not self.offered_here(batch):
+            self._ledger.note(batch, "delivery.offered", offered=now(), offered_to=self._place())
             log.emit("delivery.offered", batch=batch.id)
+
+    def offered_here(self, batch: Record) -> bool:
+        """Whether a batch was offered to the very inbox that is configured now."""
+        return bool(batch.facts.get("offered_to", self._place()) == self._place())
+
+    def _place(self) -> list[Any]:
+        delivery = self.settings.delivery
+        return [delivery.host, delivery.port, delivery.inbox, delivery.temp]
 
     # --- delivered -> closed --------------------------------------------------------------------------------------
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
+import sys
 from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
 
 from exchanged import config
+from tests.support import lives, syscalls
+from tests.support.world import World
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "systemd" / "exchanged.service"
@@ -105,3 +109,27 @@ def test_the_folders_of_the_example_are_made_with_private_modes() -> None:
     assert modes[str(folders.state)] == "0700"
     for folder in (folders.drop, folders.forms, folders.rejected, folders.receipts):
         assert modes[str(folder)] == "2770"
+
+
+@pytest.mark.skipif(syscalls.reason() is not None, reason=str(syscalls.reason()))
+@pytest.mark.parametrize("bad", [True, False])
+def test_nothing_that_is_done_needs_a_call_that_names_setgid(world: World, bad: bool) -> None:
+    """RestrictSUIDSGID= refuses them: they would fail only where it is in force, in the service."""
+    named: list[str] = []
+
+    def refuse(call: syscalls.Call) -> int:
+        at = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "mkdir": 1, "mkdirat": 2}.get(call.name)
+        if at is None or not call.args[at] & 0o6000:
+            return 0
+        named.append(f"{call.name} {call.path}")
+        return errno.EPERM
+
+    for folder in (world.drop, world.forms, world.rejected, world.receipts):
+        folder.chmod(0o2770)
+    world.put("一月.csv", lives.bad(2) if bad else lives.sheet(1)), world.scan("一月")
+    command = [sys.executable, "-m", "exchanged", "--config", str(world.file), "once", "--json"]
+    run = syscalls.watch(["sh", "-c", 'umask 0007; exec "$@"', "sh", *command], [world.root, world.unit.path], refuse)
+    assert (run.status, named) == (1 if bad else 0, []), run.stderr
+    for folder in world.rejected.iterdir():
+        assert folder.stat().st_mode & 0o7777 == 0o2770
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o660}

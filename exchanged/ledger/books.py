@@ -288,9 +288,9 @@ class Books(Clock):
     def crashed(self) -> list[Record]:
         """At start: batches whose step was at work when the process ended; counts it against each."""
         with self.change():
-            self._db.execute(
-                "UPDATE batch SET acting = 0, crashes = crashes + 1, updated = ? WHERE acting = 1", (now(),)
-            )
+            # what was found at an earlier try is not true any more
+            changed = "acting = 0, crashes = crashes + 1, reason = NULL, updated = ?"
+            self._db.execute(f"UPDATE batch SET {changed} WHERE acting = 1", (now(),))  # noqa: S608
         return [batch for batch in self.batches(open_only=True) if batch.crashes]
 
     def note(self, batch: Record, event: str, **facts: Any) -> None:

@@ -196,16 +196,29 @@ class Store:
             self._reader.close()
             self._writer.close()
 
+    def patience(self, seconds: float) -> None:
+        """How long to wait for another program that holds the ledger."""
+        for connection in (self._writer, self._reader):
+            connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+
     def bytes(self) -> int:
         """How large the database is."""
         return self._path.stat().st_size
 
-    def changes(self) -> tuple[int, int]:
-        """Differs from an earlier answer when anything has been written to the ledger since, by whomever."""
+    def changes(self) -> tuple[int, int] | None:
+        """Differs from an earlier answer when anything has been written to the ledger since, by whomever.
+
+        None while it is being written to: entering a large batch takes minutes.
+        """
         # between two transactions: none is counted that readers cannot see yet
-        with self._changing, _understood():
-            version = int(self._writer.execute("PRAGMA data_version").fetchone()[0])
-            return version, self._writer.total_changes
+        if not self._changing.acquire(blocking=False):
+            return None
+        try:
+            with _understood():
+                version = int(self._writer.execute("PRAGMA data_version").fetchone()[0])
+                return version, self._writer.total_changes
+        finally:
+            self._changing.release()
 
     # --- events ---------------------------------------------------------------------------------------------------
 

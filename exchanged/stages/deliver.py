@@ -64,12 +64,16 @@ def deliver(
     courier: Courier,
     *,
     offered: bool = False,
+    here: bool = True,
     on_offer: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> Delivered:
-    """Deliver one package; see the header. `progress` is told the bytes of every block sent or read back."""
+    """Deliver one package; see the header. `progress` is told the bytes of every block sent or read back.
+
+    here: whether it was this inbox that it was offered to.
+    """
     with _package(parcel) as source:
-        job = _Job(parcel, names(courier.endpoint, batch), courier.endpoint, source, progress, offered)
+        job = _Job(parcel, names(courier.endpoint, batch), courier.endpoint, source, progress, offered, here)
         try:
             return _bring(job, courier, on_offer)
         except NotYet:
@@ -85,6 +89,7 @@ class _Job:
     source: BinaryIO
     progress: Progress | None
     offered: bool
+    here: bool
 
 
 def _bring(job: _Job, courier: Courier, on_offer: Callable[[], None] | None) -> Delivered:
@@ -178,7 +183,7 @@ def _already(job: _Job, server: Server, final: Entry, part: Entry, *, offered: b
 
 def _vanished(job: _Job, server: Server) -> Delivered:
     """The rename was asked for, and neither name is there now. Only a server known to move files away explains that."""
-    if not job.endpoint.moved_away:
+    if not (job.endpoint.moved_away and job.here):
         raise Held("delivery.gone")
     return Delivered(job.names.final, job.parcel.sha256, job.endpoint.verify, True, server.host_key, gone=True)
 
@@ -258,6 +263,8 @@ def _rename(job: _Job, server: Server, method: Verify) -> Delivered:
         final, part = server.look(job.names.final, job.names.part)
         if final.kind in ("file", "other"):
             return _already(job, server, final, part, offered=True)
+        if part.kind == "absent":  # it was refused, and done all the same: somebody has taken it away
+            raise NotYet("delivery.outcome_unknown", reason="delivery.server_refused") from None
         raise _trouble(job, server, denied) from None
     if there.kind == "absent" and not job.endpoint.moved_away:
         raise Held("delivery.gone")

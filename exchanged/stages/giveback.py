@@ -59,7 +59,10 @@ def _fill(
     part: Path, spool: Path, sources: Sequence[Source], add: Callable[[Path, Sequence[str]], Mapping[str, bytes]]
 ) -> int:
     altered = []
-    part.chmod(stat.S_IMODE(part.stat().st_mode) | FOLDER_MODE)  # the clerks' group is inherited through setgid
+    mode = stat.S_IMODE(part.stat().st_mode)  # setgid is inherited, and with it the clerks' group
+    wanted = mode & ~0o777 | FOLDER_MODE
+    if mode != wanted:  # with the unit's umask it never is; its RestrictSUIDSGID= refuses a chmod that names setgid
+        part.chmod(wanted)
     for source in sources:
         try:
             fd = os.open(spool / str(source.position), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from exchanged import disk, log
+from exchanged import disk, log, seen
 from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, content_name, fold, mark_of, takes_place, together
 from exchanged.errors import NotYet
 from exchanged.form.code import Code
@@ -192,7 +192,7 @@ class Intake:
         except (FileNotFoundError, PermissionError) as error:
             self._put_back(home)
             if isinstance(error, PermissionError):  # the folder lets only its owner take a file away
-                self._drop.refuse(item.path, "unreadable")
+                self._drop.deny(item.path)
             return None
         for item in group.items:
             self._drop.forget(item.path)
@@ -329,6 +329,10 @@ class Intake:
                 disk.destroy_tree(path, self._settings.deletion.overwrite)
             else:
                 disk.sweep(path, self._settings.deletion.overwrite)
+
+    def has_claims(self) -> bool:
+        """Whether files lie aside that were to become a batch; between two claims there are none."""
+        return any(seen.folder(lane / CLAIMS) for lane, _ in self._drop.lanes())
 
     def mend(self) -> None:
         """Finish or undo claims that were left half done; may run while batches are at work."""
