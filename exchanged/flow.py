@@ -274,11 +274,12 @@ class Flow:
         """Let a held batch go on from where it was held."""
         if batch.state is not State.HELD or batch.held_from is None:
             return False
-        # a person has looked at the server: from here it may be sent as if never offered, unless the configuration now
-        # says that the server takes files away, which explains where it is
-        taken = self._steps.settings.delivery.moved_away and self._steps.offered_here(batch)
-        anew = batch.reason in UNSURE and not taken
-        again: dict[str, Any] = {"offered": None} if anew else {}
+        again: dict[str, Any] = {}
+        if (
+            batch.reason in UNSURE
+        ):  # a person has looked at the server: it was taken there, or is sent as if never offered
+            there = self._steps.settings.delivery.moved_away and self._steps.offered_here(batch)
+            again = {"taken": now()} if there else {"offered": None}
         if batch.reason == "correction.changed":  # it corrects what is left
             again = {"corrects": None}
         if batch.reason == "finding.hold":  # what was found is known and taken on

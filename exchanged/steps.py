@@ -241,7 +241,7 @@ class Steps:
             batch.id,
             self.courier,
             offered=bool(batch.facts.get("offered")) and batch.reason not in LOOKED,
-            here=self.offered_here(batch),
+            taken=bool(batch.facts.get("taken")) and self.offered_here(batch),
             on_offer=lambda: self._offer(batch),
         )
         delivery = {
@@ -258,8 +258,8 @@ class Steps:
         return {"delivery": delivery, "delivered": now()}
 
     def _offer(self, batch: Record) -> None:
-        if not batch.facts.get("offered") or not self.offered_here(batch):
-            self._ledger.note(batch, "delivery.offered", offered=now(), offered_to=self._place())
+        if not batch.facts.get("offered") or batch.facts.get("taken") or not self.offered_here(batch):
+            self._ledger.note(batch, "delivery.offered", offered=now(), offered_to=self._place(), taken=None)
             log.emit("delivery.offered", batch=batch.id)
 
     def offered_here(self, batch: Record) -> bool:

@@ -163,6 +163,22 @@ def test_a_rename_that_was_refused_was_not_taken_whatever_became_of_the_part(wor
     assert (only(world)["state"], len(list(world.inbox.iterdir()))) == ("closed", 1)
 
 
+def test_where_the_answer_was_lost_and_nothing_is_there_a_person_is_asked(world: World) -> None:
+    """Also of a server that takes files away: housekeeping may have removed the unfinished one."""
+    world.configure(delivery={"moved_away": True})
+    world.sheet("一月", 3), world.scan("一月")
+    killed(world, BEFORE)
+    for part in world.inbox.glob(".*.part"):
+        part.unlink()
+    world.once()
+    batch = only(world)
+    assert (batch["state"], batch["reason"]) == ("held", "delivery.gone")
+    world.configure(delivery={"moved_away": False})  # it did not arrive
+    assert world.run("release", batch["batch"]).returncode == 0
+    world.once()
+    assert (only(world)["state"], len(list(world.inbox.iterdir()))) == ("closed", 1)
+
+
 # --- folders that go, come back, and are exchanged -----------------------------------------------------------------
 
 

@@ -72,10 +72,10 @@ class Place:
         )
         return replace(plain, **over)
 
-    def send(self, endpoint: Endpoint, offered: bool = False) -> Any:
+    def send(self, endpoint: Endpoint, offered: bool = False, taken: bool = False) -> Any:
         courier = Sftp(endpoint)
         try:
-            return deliver(self.parcel, BATCH, courier, offered=offered)
+            return deliver(self.parcel, BATCH, courier, offered=offered, taken=taken)
         finally:
             courier.close()
 
@@ -127,7 +127,8 @@ def test_row_62_a_file_moved_away_at_once_is_sent_once_whatever_is_tried(place: 
     with place.liar("Takes") as port:
         assert problem(lambda: place.send(place.endpoint(port))).code == "delivery.gone"
         assert problem(lambda: place.send(place.endpoint(port), offered=True)).code == "delivery.gone"
-        assert place.send(place.endpoint(port, moved_away=True), offered=True).gone
+        assert problem(lambda: place.send(place.endpoint(port, moved_away=True), offered=True)).code == "delivery.gone"
+        assert place.send(place.endpoint(port, moved_away=True), offered=True, taken=True).gone
     assert [place.same(path) for path in (place.folder / "taken").iterdir()] == [True]
 
 

@@ -274,11 +274,12 @@ def test_a_package_that_was_offered_and_is_nowhere_is_not_sent_twice(
     assert names(inbox) == []
 
 
-def test_where_the_server_is_known_to_move_files_away_an_offered_one_that_is_gone_was_taken(
+def test_an_offered_one_that_is_gone_was_taken_only_if_a_person_says_so(
     sshd: Sshd, inbox: Path, tmp_path: Path, couriers: Any
 ) -> None:
-    courier = couriers(sshd.endpoint(inbox, moved_away=True))
-    done = deliver(parcel(tmp_path), BATCH, courier, offered=True)
+    package, courier = parcel(tmp_path), couriers(sshd.endpoint(inbox, moved_away=True))
+    assert failure(lambda: deliver(package, BATCH, courier, offered=True), Held).code == "delivery.gone"
+    done = deliver(package, BATCH, courier, offered=True, taken=True)
     assert done.already
     assert done.gone
 

@@ -40,10 +40,10 @@ def package(tmp_path: Path) -> Parcel:
     return Parcel(str(tmp_path / "package"), len(data), hashlib.sha256(data).hexdigest())
 
 
-def send(package: Parcel, port: int, offered: bool = False, **over: Any) -> Any:
+def send(package: Parcel, port: int, offered: bool = False, taken: bool = False, **over: Any) -> Any:
     courier = Sftp(odd.endpoint(port, **over))
     try:
-        return deliver(package, BATCH, courier, offered=offered)
+        return deliver(package, BATCH, courier, offered=offered, taken=taken)
     finally:
         courier.close()
 
@@ -103,7 +103,8 @@ def test_a_file_that_is_gone_after_the_rename_is_delivered_only_where_that_is_co
         assert len(list((root / "taken").iterdir())) == 1
         done = send(package, port, moved_away=True)
         assert (done.gone, done.already) == (True, False)
-        again = send(package, port, moved_away=True, offered=True)
+        assert trouble(lambda: send(package, port, moved_away=True, offered=True), Held) == "delivery.gone"
+        again = send(package, port, moved_away=True, offered=True, taken=True)
         assert (again.gone, again.already) == (True, True)
     assert len(list((root / "taken").iterdir())) == 2
 

@@ -64,16 +64,16 @@ def deliver(
     courier: Courier,
     *,
     offered: bool = False,
-    here: bool = True,
+    taken: bool = False,
     on_offer: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> Delivered:
     """Deliver one package; see the header. `progress` is told the bytes of every block sent or read back.
 
-    here: whether it was this inbox that it was offered to.
+    taken: a person has looked, and says that the server took away what was offered.
     """
     with _package(parcel) as source:
-        job = _Job(parcel, names(courier.endpoint, batch), courier.endpoint, source, progress, offered, here)
+        job = _Job(parcel, names(courier.endpoint, batch), courier.endpoint, source, progress, offered, taken)
         try:
             return _bring(job, courier, on_offer)
         except NotYet:
@@ -89,7 +89,7 @@ class _Job:
     source: BinaryIO
     progress: Progress | None
     offered: bool
-    here: bool
+    taken: bool
 
 
 def _bring(job: _Job, courier: Courier, on_offer: Callable[[], None] | None) -> Delivered:
@@ -182,8 +182,8 @@ def _already(job: _Job, server: Server, final: Entry, part: Entry, *, offered: b
 
 
 def _vanished(job: _Job, server: Server) -> Delivered:
-    """The rename was asked for, and neither name is there now. Only a server known to move files away explains that."""
-    if not (job.endpoint.moved_away and job.here):
+    """The rename was asked for, its answer is not known, and neither name is there now: only a person can find out."""
+    if not job.taken:
         raise Held("delivery.gone")
     return Delivered(job.names.final, job.parcel.sha256, job.endpoint.verify, True, server.host_key, gone=True)
 
