@@ -275,9 +275,7 @@ class Flow:
         if batch.state is not State.HELD or batch.held_from is None:
             return False
         again: dict[str, Any] = {}
-        if (
-            batch.reason in UNSURE
-        ):  # a person has looked at the server: it was taken there, or is sent as if never offered
+        if batch.reason in UNSURE:  # a person has looked: the server took it, or it is sent as if never offered
             there = self._steps.settings.delivery.moved_away and self._steps.offered_here(batch)
             again = {"taken": now()} if there else {"offered": None}
         if batch.reason == "correction.changed":  # it corrects what is left
