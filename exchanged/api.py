@@ -6,6 +6,7 @@ Everything heavy is imported when it is asked for. Raises the errors of `exchang
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     settings: Settings | None = None,
     *,
     limit: int = 1000,
@@ -49,7 +50,9 @@ def check(
 
     checks = config.checks(settings, today()) if settings else Checks(today=today())
     checks = dataclasses.replace(checks, limit=limit)
-    files = sorted(((path.name, path) for path in paths), key=lambda pair: unicodedata.normalize("NFC", pair[0]))
+    files = sorted(
+        ((path.name, path) for path in map(Path, paths)), key=lambda pair: unicodedata.normalize("NFC", pair[0])
+    )
     with Sandbox() as sandbox:
         result, _ = checking.check(files, checks, sandbox, progress=progress)
         said = document.check(result, language)
@@ -75,7 +78,7 @@ def _annotated(files: Sequence[tuple[str, Path]], out: Path, checks: Checks, san
     return why is None
 
 
-def frame(paths: Sequence[Path], settings: Settings | None = None) -> pandas.DataFrame:
+def frame(paths: Sequence[Path | str], settings: Settings | None = None) -> pandas.DataFrame:
     """The normalised records of valid spreadsheets, for analysis: one text column a field, in Annex 2's order.
 
     The same bytes that would be sent (`certificates.csv`). Raises Refused with the findings of an invalid file.
@@ -92,7 +95,7 @@ def frame(paths: Sequence[Path], settings: Settings | None = None) -> pandas.Dat
 
     checks = config.checks(settings, today()) if settings else Checks(today=today())
     with contextlib.ExitStack() as opened:
-        files = [(path.name, opened.enter_context(path.open("rb"))) for path in paths]
+        files = [(path.name, opened.enter_context(path.open("rb"))) for path in map(Path, paths)]
         checked = checking.check(files, dataclasses.replace(checks, limit=0))
         result = checked.to_dict()
         if result["summary"]["error"]:
@@ -167,14 +170,23 @@ def standard(settings: Settings | None = None) -> dict[str, Any]:
 def open_package(path: Path, out: Path, config_path: Path | None = None, signers: Sequence[str] = ()) -> dict[str, Any]:
     """The receiving side: verify and decrypt, and compare the manifest with the content. Gives `exchanged-open/1`.
 
-    signers: full fingerprints of which one must have signed; by default every key that the configuration names.
+    signers: full fingerprints of which one must have signed; by default every key that the configuration names. With
+    them a machine that has no configuration does without: it takes the keyring that gpg takes.
     """
-    from exchanged import config
+    from exchanged import config, seen
     from exchanged.sealing import package
     from exchanged.sealing.gnupg import Gnupg
     from exchanged.sealing.process import visiting
 
-    settings = config.load(config.find(config_path))
+    where = config.find(config_path)
+    if signers and where == config.DEFAULT_PATH and not seen.anything(where):
+        home = Path(os.environ.get("GNUPGHOME") or Path.home() / ".gnupg")
+        with visiting(home):
+            return {
+                "format": "exchanged-open/1",
+                **package.open_package(path, Gnupg(home, signers[0], ()), out, signers),
+            }
+    settings = config.load(where)
     sealing = settings.sealing
     name = sealing.passphrase
     gnupg = Gnupg(

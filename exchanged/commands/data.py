@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import stat
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from exchanged.commands import status
 from exchanged.commands.output import answer, complain, tell
 from exchanged.commands.trouble import Usage
-from exchanged.errors import NotYet
+from exchanged.errors import ConfigError, NotYet
 from exchanged.messages import explain as explained
 from exchanged.messages import text
 
@@ -122,7 +123,9 @@ def explain(arguments: Arguments) -> int:
     if page is None:
         raise Usage("cli.unknown_code", code=_shown(arguments.code), nearest=_nearest(arguments.code))
     rule = rules.RULES.get(arguments.code)
-    settings = _settings_if_any(arguments) if rule else None
+    settings = None
+    with contextlib.suppress(ConfigError):  # what a rule means can be told all the same
+        settings = _settings_if_any(arguments) if rule else None
     severity = rules.severity(rule.name, settings.standard.severity if settings else None) if rule else None
     answer(arguments, {"code": arguments.code, "page": page, "rule": rule, "severity": severity}, explain_page)
     return status.OK
