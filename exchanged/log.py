@@ -118,6 +118,7 @@ EVENTS: dict[str, Event] = {
     "daemon.ready": Event("notice", ("pending", "seconds", "waiting")),
     "daemon.stopping": Event("notice", ("signal", "step")),
     "daemon.stopped": Event("notice", ("seconds", "pending")),
+    "daemon.failed": Event("error", ("setting", "code", "count", "class", "place")),
     "daemon.reloaded": Event("notice", ()),
     "daemon.reload_refused": Event("error", ("findings", "setting", "code", "count")),
     "daemon.step_failed": Event("error", ("step", "state", "class", "place", "attempt", "attempts")),

@@ -147,6 +147,24 @@ def test_a_reload_that_the_state_folder_does_not_allow_is_refused_and_the_old_se
     quick.wait(lambda: closed(quick, 1), 15)
 
 
+def test_the_log_says_why_a_service_could_not_start(quick: World) -> None:
+    """Whoever collects the log reads JSON only."""
+
+    def told() -> list[dict[str, object]]:
+        done = quick.run("run")
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.returncode in (78, 3, 4)
+        return [line for line in lines if line["event"] == "daemon.failed"]
+
+    good = quick.file.read_text()
+    quick.file.write_text(good.replace("settle: 0s", "settle: soon").replace("code: jx", "code: JX!"))
+    assert sorted(str(line["setting"]) for line in told()) == ["intake.settle", "unit.code"]
+    quick.file.write_text(good)
+    quick.once()
+    (quick.state / "ledger.key").unlink()
+    assert [line["code"] for line in told()] == ["ledger.key_missing"]
+
+
 def test_a_reload_changes_where_it_looks(quick: World) -> None:
     quick.sheet("一月", 3)
     daemon = quick.daemon()

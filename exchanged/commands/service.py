@@ -9,6 +9,7 @@ from typing import Any
 from exchanged import log
 from exchanged.commands import status
 from exchanged.commands.output import answer, tell
+from exchanged.commands.trouble import reasons
 
 Arguments = argparse.Namespace
 
@@ -18,7 +19,12 @@ def run(arguments: Arguments) -> int:
     from exchanged import daemon
 
     log.setup(sys.stdout)
-    return int(daemon.run(arguments.config))
+    try:
+        return int(daemon.run(arguments.config))
+    except Exception as error:
+        for facts in reasons(error):
+            log.emit("daemon.failed", **facts)
+        raise
 
 
 def once(arguments: Arguments) -> int:

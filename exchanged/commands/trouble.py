@@ -14,6 +14,7 @@ from exchanged.disk import DurabilityLost
 from exchanged.errors import ConfigError, ConfigProblem, Held, IntegrityFailure, NotYet, Problem, Refused
 from exchanged.messages import advice, rule_text, text
 
+MOST = 20  # problems of one configuration that the log names
 MISTAKEN = {"batch.unknown", "demo.not_empty", "package.target_exists", "setup.folder"}  # the call is at fault
 
 
@@ -38,6 +39,15 @@ def report(error: BaseException, arguments: argparse.Namespace) -> int:
             document["problems"] = [problem_document(problem, language) for problem in error.problems]
         write_json(document)
     return number
+
+
+def reasons(error: Exception) -> list[dict[str, object]]:
+    """What the log says of an error that ended the daemon: one line, or one for each problem of a configuration."""
+    if isinstance(error, ConfigError):
+        some = error.problems[:MOST]
+        return [{"setting": one.path or None, "code": one.code, "count": len(error.problems)} for one in some]
+    code, facts, _ = _sorted(error)
+    return [{"code": code, "class": facts.get("class"), "place": facts.get("place")}]
 
 
 def problem_document(problem: ConfigProblem, language: str) -> dict[str, object]:
