@@ -92,6 +92,7 @@ class Board:
         until = batch.facts["wait_until"] if do == "scan" else batch.next_attempt if do == "again" else None
         if do == "scan" and float(until or 0) < time.time():  # over, and where that is no error it waits on
             until = None
+        advised = "form" if do == "scan" and "form" not in batch.facts else do
         about = [
             ("batch", batch.id),
             ("data_type", batch.data_type),
@@ -99,7 +100,7 @@ class Board:
             ("state", text(f"state.{batch.state}", language)),
             ("waits_for", said),
             ("waits_until" if do == "scan" else "next_attempt", _minute(until)),
-            ("advice", text(f"board.do_{do}", language)),
+            ("advice", text(f"board.do_{advised}", language)),
         ]
         return batch.stem, [(name, value) for name, value in about if value]
 

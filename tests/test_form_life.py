@@ -165,6 +165,7 @@ def test_without_a_font_the_batch_waits_all_the_same(world: World) -> None:
     assert states(world) == {"一月": "validated"}
     assert world.left("forms") == []
     assert "form.font_missing" in world.log
+    assert "No form was written" in (world.drop / BOARD).read_text()
     world.scan("一月")
     assert states(world) == {"一月": "closed"}
     assert manifests(world)["一月"]["form_code"] is False

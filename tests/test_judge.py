@@ -110,6 +110,16 @@ def unsigned(world: World) -> None:
     package.write_bytes(world.national.gpg("--encrypt", *to, data=world.national.plain(package)))
 
 
+def cut(folder: str, name: str) -> Callable[[World], object]:
+    """Half of a file is left."""
+
+    def act(world: World) -> None:
+        path = one(world.root / folder, name)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return act
+
+
 def locked(world: World) -> None:
     (world.unit.path / ".#lk0x1.host.99999999").write_text("99999999\n")
 
@@ -128,6 +138,10 @@ BROKEN: dict[str, tuple[str, Callable[[World], object]]] = {
     "the package is gone": ("I4", remove("inbox", "*.pgp")),
     "the evidence is missing": ("I4", lambda world: [path.unlink() for path in world.state.glob("evidence/*")]),
     "the clerk's slip is missing": ("I4", remove("receipts", "*.txt")),
+    "the clerk's slip is empty": ("I4", write("receipts", "x.txt")),
+    "half a report": ("I4", cut("rejected", "*/report.html")),
+    "half a form": ("I4", cut("forms", "*.pdf")),
+    "half a marked workbook": ("I4", cut("rejected", "*/*.annotated.xlsx")),
     "deletion is not on record": ("I4", edit("UPDATE batch SET facts = json_remove(facts, '$.deletion')")),
     "originals are not on record": ("I4", edit("UPDATE batch SET facts = json_remove(facts, '$.originals')")),
     "an event was edited": ("I5", edit("UPDATE event SET facts = '{}' WHERE seq = 3")),

@@ -21,8 +21,9 @@ import json
 import sqlite3
 import stat
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ Content = bytes | Mapping[str, bytes]
 Dropped = Mapping[str, Content | Sequence[Content]]
 
 SOME = 200  # rows of a spreadsheet whose words are searched for: each costs a look at every file
+ENDS: Mapping[str, Callable[[bytes], bool]] = {  # how a whole file is known, by its ending
+    ".json": lambda content: isinstance(json.loads(content or b"0"), dict),
+    ".txt": lambda content: len(content.splitlines()) > 5,
+    ".html": lambda content: content.endswith(b"</html>"),
+    ".pdf": lambda content: content.endswith(b"%%EOF"),
+    ".xlsx": lambda content: zipfile.is_zipfile(io.BytesIO(content)),
+}
 OPEN = ("claimed", "validated", "confirmed", "sealed")
 
 
@@ -86,7 +94,15 @@ def faults(
 ) -> list[str]:
     """Every invariant that is broken, a line each. `expected`: what was dropped, by the state it must have come to."""
     case = _Case(world, {state: list(_pairs(dropped)) for state, dropped in expected.items()})
-    found = [*case.places(), *case.forms(), *case.server(), *case.ledger(), *case.order(), *case.reasons()]
+    found = [
+        *case.places(),
+        *case.forms(),
+        *case.server(),
+        *case.ledger(),
+        *case.papers(),
+        *case.order(),
+        *case.reasons(),
+    ]
     words = [*canaries, *(word for _, files in case.all() for word in _personal(files))]
     found += [f"I6 {place}" for place in case.search(words, log)]
     found += [f"I10 {place}" for place in case.search([*secrets, *_keys(world)], log)]
@@ -295,6 +311,14 @@ class _Case:
                 yield f"I4 there is no evidence of {batch['batch']}"
             if batch["state"] == "closed" and len(self._slips(batch["batch"])) != 2:
                 yield f"I4 {batch['batch']} has the slips {self._slips(batch['batch'])}"
+
+    def papers(self) -> Iterator[str]:
+        """What people are given is whole: slips, reports, marked workbooks, forms."""
+        world = self._world
+        given = [*world.receipts.glob("*.*"), *world.rejected.glob("*/report.*"), *world.forms.glob("*.pdf")]
+        for path in [*given, *world.rejected.glob("*/*.annotated.xlsx")]:
+            if not path.name.startswith(".") and not ENDS[path.suffix](path.read_bytes().rstrip()):
+                yield f"I4 {path} is not whole"
 
     def _slips(self, batch: str) -> list[str]:
         return sorted(path.name for path in self._world.receipts.glob(f"*.{batch}.*"))
