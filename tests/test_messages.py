@@ -126,6 +126,14 @@ def test_a_fact_is_never_rendered_as_a_template() -> None:
     assert "{limit}" in messages.text("setup.folder", "zh", path="/a/{limit}[x]")
 
 
+@pytest.mark.parametrize("language", messages.LANGUAGES)
+def test_problems_of_a_configuration_and_of_a_package_can_be_explained(language: str) -> None:
+    """The log names them: daemon.failed, daemon.reload_refused; so does `open --json`."""
+    codes = {*messages.codes("problems", language), "package.altered", "package.signer_revoked"}
+    assert [code for code in codes if not messages.explain(code, language)] == []
+    assert messages.explain("field.batch", language) is None
+
+
 def test_an_unknown_code_is_shown_as_itself() -> None:
     assert messages.text("no.such_code", "zh") == "no.such_code"
     assert messages.explain("no.such_code", "en") is None

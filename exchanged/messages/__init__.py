@@ -49,14 +49,15 @@ def rule_text(rule: str, column: str | None, facts: Mapping[str, Any], language:
 
 
 def explain(code: str, language: str) -> str | None:
-    """What an event, reason or state means and what to do about it; None for a code that is not ours.
+    """What an event, reason, state or problem means and what to do about it; None for a code that is not ours.
 
     Rules have their own pages, with their source in the standard (`exchanged.standard.rules.explain`).
     """
     entry = _entry(code, language) or _entry(f"state.{code}", language)
-    if entry is None or "why" not in entry:
+    problem = code in _texts("problems", language) or (code in _texts("system", language) and "do" in (entry or {}))
+    if entry is None or not ("why" in entry or problem):
         return None
-    parts = [_render(entry["text"], {}, language), entry["why"], entry.get("do", "")]
+    parts = [entry["text"], entry.get("why", ""), entry.get("do", "")]
     return "\n\n".join(_render(part, {}, language) for part in parts if part)
 
 
