@@ -114,9 +114,14 @@ class Board:
             ("data_type", group.data_type),
             ("waits_for", text("board.sheet", language)),
             ("waits_until", _minute(until) if arrived else ""),
-            ("advice", text("board.do_ended" if group.ended else "board.do_sheet", language, batch=group.ended or "")),
+            ("advice", text(f"board.do_{self._about(group)}", language, batch=group.ended or "")),
         ]
         return str(path.relative_to(drop)), [(name, value) for name, value in about if value]
+
+    def _about(self, group: Group) -> str:
+        """What is to be done with a scan: its spreadsheet may be missing, its form outdated, its batch reported."""
+        batch = self._ledger.batch(group.ended) if group.ended else None
+        return "sheet" if batch is None else "reported" if batch.state is State.CLOSED else "ended"
 
     # --- the file -------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,10 @@ class Confirmation:
         with self._naming:
             name = known["name"] if known else forms.name(batch.stem, self._taken(batch), batch.id)
             form = forms.named(name, content)
+            if known and known["sha256"] == form["sha256"]:
+                form = known
+            elif known:  # until the new one is written, the old one lies there
+                form["replaces"] = [*known.get("replaces", ()), known["sha256"]]
             if form != known:  # before it lies there: a scan may come while nobody works, and then it is to be found
                 self._ledger.note(batch, "form.written", form=self._ledger.hide(form))
                 log.emit("form.written", batch=batch.id, bytes=len(content), sha256=form["sha256"])
@@ -93,7 +97,8 @@ class Confirmation:
     def move_forms(self) -> None:
         """Take the forms away that lie here, and let the batches that wait with them write them anew."""
         for batch in self._ledger.unconfirmed():
-            take_away(self._settings, self._ledger, batch)
+            with contextlib.suppress(OSError):  # what lies in a folder that is no more ours holds nobody up
+                take_away(self._settings, self._ledger, batch)
         self._ledger.wake_all("confirmation.waiting")
 
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:

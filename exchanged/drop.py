@@ -123,6 +123,21 @@ class Found:
     stuck: int = 0
     deeper: int = 0  # folders in sub-folders, which nobody looks into
 
+    def gather(self) -> None:
+        """Scans of one folder whose codes name one batch become one group: only the clerk knows which of them counts.
+
+        While some scans are unread the others wait for them.
+        """
+        joined: dict[tuple[object, ...], Group] = {}
+        for number, group in enumerate(self.ready):
+            if group.joins and self.unread:
+                self.unread += 1
+                continue
+            place = (group.lane, group.folder, group.joins) if group.joins else (number,)
+            first = joined.get(place)
+            joined[place] = replace(first, items=(*first.items, *group.items)) if first else group
+        self.ready = list(joined.values())
+
 
 class Drop:
     """Looks at one drop folder. `waits` tells whether a batch waits for a scan of a group's lane and stem."""
@@ -367,13 +382,3 @@ def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -
     for part in (data_type, fold(stem), *digests):
         content.update(part.encode("utf-8", "surrogateescape") + b"\0")
     return f"{unit}-{time.strftime('%Y%m%d')}-{content.hexdigest()[:10]}"
-
-
-def together(groups: Sequence[Group]) -> list[Group]:
-    """Scans of one folder that the codes on them send to one batch are one group: only the clerk knows which counts."""
-    joined: dict[tuple[object, ...], Group] = {}
-    for number, group in enumerate(groups):
-        place = (group.lane, group.folder, group.joins) if group.joins else (number,)
-        first = joined.get(place)
-        joined[place] = replace(first, items=(*first.items, *group.items)) if first else group
-    return list(joined.values())

@@ -130,9 +130,9 @@ class Engine:
     def _take(self) -> bool:
         """Claim what has settled, for a while: a heap of files is taken in several rounds."""
         moved, ends = False, time.monotonic() + ROUND
-        if self._undone or self._intake.has_claims():  # of a share that was away when they were to be put right
-            self._mend()
         with self._drop_trouble():
+            if self._undone or self._intake.has_claims():  # of a share that was away when they were to be put right
+                self._mend()
             found = self._intake.look()
             self.unsettled, self.stuck, self.deeper = found.unsettled + found.unread, found.stuck, found.deeper
             moved, orphans = found.unread > 0, list[Group]()

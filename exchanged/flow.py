@@ -276,8 +276,10 @@ class Flow:
             return False
         again: dict[str, Any] = {}
         if batch.reason in UNSURE:  # a person has looked: the server took it, or it is sent as if never offered
-            there = self._steps.settings.delivery.moved_away and self._steps.offered_here(batch)
-            again = {"taken": now()} if there else {"offered": None}
+            taken = self._steps.settings.delivery.moved_away
+            if taken and not self._steps.offered_here(batch):
+                return False  # taken there says nothing of here: which of both is meant must be told
+            again = {"taken": now()} if taken else {"offered": None}
         if batch.reason == "correction.changed":  # it corrects what is left
             again = {"corrects": None}
         if batch.reason == "finding.hold":  # what was found is known and taken on

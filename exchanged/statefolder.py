@@ -122,11 +122,16 @@ def look_at_ledger(settings: Settings) -> Iterator[tuple[Ledger, Secrets]]:
                 # SQLite writes in order to read. Who is at work has done so already, and may change what is copied
                 if problem.code != "ledger.unavailable" or locked(state):
                     raise
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exchanged-")))
-                for name in (LEDGER, f"{LEDGER}-wal"):
-                    with contextlib.suppress(FileNotFoundError):
-                        shutil.copyfile(state / name, folder / name)
-                ledger = Ledger(folder / LEDGER, secrets)
+                try:
+                    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exchanged-")))
+                    for name in (LEDGER, f"{LEDGER}-wal"):
+                        with contextlib.suppress(FileNotFoundError):
+                            shutil.copyfile(state / name, folder / name)
+                    ledger = Ledger(folder / LEDGER, secrets)
+                except (OSError, NotYet):  # no room for a copy either
+                    if not reserve.release(state):
+                        raise
+                    ledger = Ledger(state / LEDGER, secrets)
         stack.callback(ledger.close)
         yield ledger, secrets
 

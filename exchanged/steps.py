@@ -236,11 +236,13 @@ class Steps:
 
         sealed = batch.facts["package"]
         parcel = Parcel(str(self._outbox / f"{batch.id}.pgp"), sealed["bytes"], sealed["sha256"])
+        # what an earlier try found is still true, unless the next one could not be recorded
+        looked = batch.reason in LOOKED and not batch.acting
         done = deliver.deliver(
             parcel,
             batch.id,
             self.courier,
-            offered=bool(batch.facts.get("offered")) and batch.reason not in LOOKED,
+            offered=bool(batch.facts.get("offered")) and not looked,
             taken=bool(batch.facts.get("taken")) and self.offered_here(batch),
             on_offer=lambda: self._offer(batch),
         )

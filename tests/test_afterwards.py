@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from exchanged import api, config
+from exchanged import api
 from tests.support import lives, meddler, scans
 from tests.support.faults import log_of, said, states
 from tests.support.judge import judge
 from tests.support.liar import liar
+from tests.support.mounts import mount, mounted
 from tests.support.world import World
 
 pytestmark = pytest.mark.slow
@@ -132,6 +133,47 @@ def test_what_an_earlier_try_found_on_the_server_says_nothing_after_a_kill(world
     assert (only(world)["state"], len(list(world.inbox.iterdir()))) == ("closed", 1)
 
 
+def test_what_an_earlier_try_found_says_nothing_where_the_next_one_could_not_be_recorded(world: World) -> None:
+    """The rename is done, the server takes the file, and another program holds the ledger."""
+    program = """
+import sys
+from pathlib import Path
+from exchanged.cli import main
+from exchanged.errors import NotYet
+from exchanged.ledger import Ledger
+from exchanged.states import State
+move, defer, done = Ledger.move, Ledger.defer, []
+def busy(*_, **__):
+    raise NotYet("ledger.unavailable", error="SQLITE_BUSY")
+def first(self, batch, after, *given, **more):
+    if after is not State.DELIVERED or done:
+        return move(self, batch, after, *given, **more)
+    done.append(1)
+    Ledger.defer = busy
+    [path.rename(path.parent.parent / "taken") for path in Path(sys.argv.pop()).glob("*.pgp")]
+    busy()
+Ledger.move = first
+def later(self, *given):
+    Ledger.defer = defer
+    busy()
+sys.exit(main(sys.argv[1:4]))
+"""
+    program = program.replace("Ledger.defer = busy", "Ledger.defer = later")
+    world.sheet("一月", 3), world.scan("一月")
+    world.server.stop()
+    with server(world, "NoRename"):
+        world.configure(delivery={"inbox": "/inbox"})
+        world.once()
+    with server(world, "Honest"):
+        world.run("retry", only(world)["batch"])
+        argv = [sys.executable, "-c", program, "--config", str(world.file), "run", str(world.inbox)]
+        with (world.root / "log").open("ab") as log:
+            world.daemons.append(subprocess.Popen(argv, stdout=log, stderr=log))
+        world.wait(lambda: only(world)["state"] in ("held", "closed"), 40)
+    assert (only(world)["state"], only(world)["reason"]) == ("held", "delivery.gone")
+    assert list(world.inbox.iterdir()) == []
+
+
 # --- a server that moves files away --------------------------------------------------------------------------------
 
 
@@ -144,6 +186,8 @@ def test_what_was_offered_elsewhere_was_not_taken_here(world: World) -> None:
     world.once()
     batch = only(world)
     assert (batch["state"], batch["reason"]) == ("held", "delivery.gone")
+    assert world.run("release", batch["batch"]).returncode == 3  # taken there, or to be sent here?
+    world.configure(delivery={"moved_away": False})
     assert world.run("release", batch["batch"]).returncode == 0  # a person has looked: it is to be sent here
     world.once()
     assert (only(world)["state"], len(list((world.root / "inbox2").iterdir()))) == ("closed", 1)
@@ -215,18 +259,63 @@ def test_a_reload_exchanges_the_drop_folder_while_a_scan_waits_in_it(world: Worl
     assert daemon.poll() is None
 
 
-def test_a_reload_moves_the_forms_along(world: World) -> None:
-    world.sheet("一月", 3)
-    daemon = world.daemon()
-    world.wait(lambda: (world.forms / "一月.pdf").exists())
-    (world.root / "forms2").mkdir()
-    world.configure(folders={"forms": str(world.root / "forms2")})
-    daemon.send_signal(signal.SIGHUP)
-    world.wait(lambda: (world.root / "forms2" / "一月.pdf").exists(), 30)
-    assert list(world.forms.iterdir()) == []
+@pytest.mark.parametrize("how", ["rw", "ro"])
+def test_a_reload_moves_the_forms_along(world: World, how: str) -> None:
+    """What lies in the old folder is taken away where it can be."""
+    with mounted(world.forms, "size=1m"):
+        world.sheet("一月", 3)
+        daemon = world.daemon()
+        world.wait(lambda: (world.forms / "一月.pdf").exists())
+        (world.root / "forms2").mkdir()
+        world.configure(folders={"forms": str(world.root / "forms2")})
+        mount("-o", f"remount,{how}", str(world.forms))
+        daemon.send_signal(signal.SIGHUP)
+        world.wait(lambda: (world.root / "forms2" / "一月.pdf").exists(), 30)
+        assert len(list(world.forms.iterdir())) == (how == "ro")
     world.scan("一月")
     world.wait(lambda: [state for _, state in states(world)] == ["closed"], 30)
     assert list((world.root / "forms2").iterdir()) == []
+
+
+def test_a_form_that_could_not_be_written_anew_is_written_later_over_the_old_one(world: World) -> None:
+    with mounted(world.forms, "size=1m"):
+        world.sheet("一月", 3)
+        world.once()
+        (old,) = (path.read_bytes() for path in world.forms.iterdir())
+        world.configure(unit={"head": "另一人"})
+        for how in ("ro", "rw"):
+            mount("-o", f"remount,{how}", str(world.forms))
+            world.run("retry", only(world)["batch"])
+            world.once()
+            assert ((world.forms / "一月.pdf").read_bytes() == old) == (how == "ro")
+        world.scan("一月")
+        world.once()
+        assert list(world.forms.iterdir()) == []
+
+
+def test_a_drop_folder_that_may_not_be_looked_into_ends_no_daemon(world: World) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from exchanged.cli import main; real = Path.is_dir\n"
+        "def is_dir(path):\n"
+        "    if path.name in ('更正', '.exchanged') and os.path.exists(sys.argv[2] + '.denied'):\n"
+        "        raise PermissionError(13, 'x')\n"
+        "    return real(path)\n"
+        "Path.is_dir = is_dir; sys.exit(main(sys.argv[1:]))"
+    )
+    (world.drop / "更正").mkdir()
+    with (world.root / "log").open("ab") as log:
+        argv = [sys.executable, "-c", program, "--config", str(world.file), "run"]
+        world.daemons.append(daemon := subprocess.Popen(argv, stdout=log, stderr=log))
+    world.wait(lambda: said(log_of(world), "daemon.ready"))
+    denied = world.file.with_name(world.file.name + ".denied")
+    denied.touch()
+    world.wait(lambda: said(log_of(world), "folder.denied"))
+    denied.unlink()
+    made = world.drop_sheet("一月", 3)
+    world.scan("一月")
+    world.wait(lambda: [state for _, state in states(world)] == ["closed"], 30)
+    assert daemon.poll() is None
+    judge(world, {"一月": made}, log=log_of(world))
 
 
 def test_a_file_that_its_folder_does_not_let_go_is_not_tried_all_the_time(world: World) -> None:
@@ -293,23 +382,3 @@ def test_the_daily_verification_needs_no_room_on_any_disk(world: World, monkeypa
     assert one._child.wait(60) == 0
     assert one._found()["ok"] is True
     assert os.path.exists(world.state / "ledger.db")  # noqa: PTH110
-
-
-@pytest.mark.skipif(config.DEFAULT_PATH.exists(), reason="this machine has a configuration of its own")
-def test_a_receiver_without_a_configuration_opens_a_package_by_its_signer(world: World) -> None:
-    world.sheet("一月", 3), world.scan("一月")
-    world.once()
-    (package,) = world.inbox.iterdir()
-    env = {**os.environ, "GNUPGHOME": str(world.national.path)}
-    command = [sys.executable, "-m", "exchanged", "open", str(package), "-o", str(world.root / "out")]
-    signer = world.config["sealing"]["sign_with"]
-    assert subprocess.run([*command, "--signer", "A" * 40], env=env, capture_output=True, check=False).returncode == 4
-    done = subprocess.run([*command, "--signer", signer], env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, (world.root / "out" / "certificates.csv").exists()) == (0, True), done.stderr
-    assert subprocess.run(command, env=env, capture_output=True, check=False).returncode == 78
-
-
-def test_what_needs_no_configuration_does_without_a_wrong_one(world: World) -> None:
-    world.file.write_text("unit: [")
-    assert world.run("explain", "id-checksum").returncode == 0
-    assert world.run("status").returncode == 78

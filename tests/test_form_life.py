@@ -197,9 +197,12 @@ def test_the_board_tells_of_a_scan_whose_form_was_printed_before_the_data_change
     told = (world.drop / BOARD).read_text()
     assert first["batch"] in told
     assert "print its new form" in told
-    world.put("SCAN0001.pdf", paper.confirmed(form_of(world, "一月")))
+    world.put("SCAN0001.pdf", signed := paper.confirmed(form_of(world, "一月")))
     assert states(world) == {"一月": "closed"}
     assert not (world.drop / BOARD).exists()
+    world.put("SCAN0001.pdf", signed)
+    assert states(world) == {}
+    assert "was delivered" in (world.drop / BOARD).read_text()
 
 
 def test_a_heap_of_scans_is_read_in_several_looks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,14 +224,19 @@ def test_a_heap_of_scans_is_read_in_several_looks(world: World, monkeypatch: pyt
     assert max(after - before for before, after in pairwise(looks)) == 1
 
 
-def test_pages_of_one_form_scanned_one_by_one_go_back_together_and_the_batch_waits_on(world: World) -> None:
+@pytest.mark.parametrize("reading", [intake.READING, -1.0])
+def test_pages_of_one_form_scanned_one_by_one_go_back_together_and_the_batch_waits_on(
+    world: World, reading: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "READING", reading)
     world.put("一月.csv", records.csv_text(records.records(200)).encode())
     states(world)
     pages = [paper.saved([page], 200) for page in paper.printed(form_of(world, "一月"), 200)]
     assert len(pages) > 1
     for number, page in enumerate(pages):
         world.put(f"P{number}.pdf", page)
-    (back,) = world.once()["batches"]
+    with closing(Engine(config.load(world.file))) as engine:
+        (back,) = engine.once()["batches"]
     assert (back["state"], back["reason"]) == ("rejected", "confirmation-orphan")
     told = (world.rejected / back["batch"] / "report.html").read_text()
     assert "goes on waiting" in told and "its pages in one PDF" in told

@@ -6,12 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from exchanged import reserve
+from exchanged import api, reserve
 from tests.support.faults import log_of, said
 from tests.support.mounts import fill, mount, mounted
 from tests.support.world import World
 
 pytestmark = pytest.mark.slow
+
+
+def test_where_there_is_no_room_for_a_copy_either_the_reserve_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file system for everything."""
+
+    def full(*_: object, **__: object) -> None:
+        raise FileNotFoundError("no usable temporary directory")
+
+    with mounted(world.state, "size=48m"):
+        world.drop_sheet("一月", 3)
+        world.once()
+        fill(world.state)
+        monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+        assert [one["stem"] for one in api.open_exchange(world.file).list()] == ["一月"]
 
 
 @pytest.mark.parametrize("killed", [False, True])

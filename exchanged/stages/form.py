@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from exchanged import disk, seen
 from exchanged.errors import NotYet
@@ -36,28 +37,33 @@ def drawn(form: Form, font: Path | None, sandbox: Sandbox) -> bytes:
     return bytes(answer.payload)
 
 
-def named(name: str, content: bytes) -> dict[str, str]:
+def named(name: str, content: bytes) -> dict[str, Any]:
     """What `take_away` needs to know of a form."""
     return {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def put(folder: Path, form: Mapping[str, str], content: bytes, before: Mapping[str, str] | None = None) -> None:
+def put(folder: Path, form: Mapping[str, Any], content: bytes, before: Mapping[str, Any] | None = None) -> None:
     """Write a form under its name, unless it lies there.
 
     before: what was put there earlier; what a clerk has saved in its place since, the signed scan perhaps, is left.
     """
     path = folder / form["name"]
-    if _is(path, form["sha256"]) or (before and seen.anything(path) and not _is(path, before["sha256"])):
+    if _is(path, form["sha256"]) or (before and seen.anything(path) and not _ours(folder, form)):
         return
     disk.write(path, content, MODE)
 
 
-def take_away(folder: Path, form: Mapping[str, str] | None) -> None:
+def take_away(folder: Path, form: Mapping[str, Any] | None) -> None:
     """Remove a form that was put, if it lies there unchanged."""
-    if form is None or not _is(folder / form["name"], form["sha256"]):
+    if form is None or not _ours(folder, form):
         return
     (folder / form["name"]).unlink(missing_ok=True)
     disk.sync_folder(folder)
+
+
+def _ours(folder: Path, form: Mapping[str, Any]) -> bool:
+    """Whether what lies under the form's name is it, or an earlier one that it replaces."""
+    return any(_is(folder / form["name"], one) for one in (form["sha256"], *form.get("replaces", ())))
 
 
 def _is(path: Path, digest: str) -> bool:

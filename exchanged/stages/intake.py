@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from exchanged import disk, log, seen
-from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, content_name, fold, mark_of, takes_place, together
+from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, content_name, fold, mark_of, takes_place
 from exchanged.errors import NotYet
 from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
@@ -66,7 +66,7 @@ class Intake:
                     found.ready += self._routed(group, waiting)
                 except _Later:
                     found.unread += 1
-            found.ready = together(found.ready)
+            found.gather()
         return found
 
     def _routed(self, group: Group, waiting: Sequence[Record]) -> Iterator[Group]:
