@@ -97,7 +97,7 @@ def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
         "format": "exchanged-status/1",
         "daemon": _running(settings),
         "paused": ledger.paused,
-        "trouble": ledger.remembered("trouble") or _unwritable(settings),
+        "trouble": ledger.remembered("trouble") or _unwritable(settings) or _full(settings),
         "states": {str(state): states[str(state)] for state in State if states[str(state)]},
         "waiting": [_waiting(batch) for batch in open_ones],
         "last_delivery": delivered,
@@ -118,6 +118,11 @@ def _unwritable(settings: Settings) -> str | None:
     except OSError as error:
         return disk_code(error)
     return None
+
+
+def _full(settings: Settings) -> str | None:
+    """That nothing more can be written; the daemon may have had no room to record it."""
+    return None if disk.free(settings.folders.state) else "disk.full"
 
 
 def _running(settings: Settings) -> bool:

@@ -25,6 +25,7 @@ from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 
 LEDGER = "ledger.db"
+SHM = "/dev/shm"  # noqa: S108 - in memory: a full disk has no room for a copy
 
 
 @contextlib.contextmanager
@@ -123,7 +124,8 @@ def look_at_ledger(settings: Settings) -> Iterator[tuple[Ledger, Secrets]]:
                 if problem.code != "ledger.unavailable" or locked(state):
                     raise
                 try:
-                    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exchanged-")))
+                    memory = SHM if os.access(SHM, os.W_OK) else None
+                    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exchanged-", dir=memory)))
                     for name in (LEDGER, f"{LEDGER}-wal"):
                         with contextlib.suppress(FileNotFoundError):
                             shutil.copyfile(state / name, folder / name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sqlite3
@@ -15,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from exchanged import api
-from tests.support import lives, meddler, scans
+from tests.support import lives, meddler
 from tests.support.faults import log_of, said, states
 from tests.support.judge import judge
 from tests.support.liar import liar
@@ -223,6 +221,26 @@ def test_where_the_answer_was_lost_and_nothing_is_there_a_person_is_asked(world:
     assert (only(world)["state"], len(list(world.inbox.iterdir()))) == ("closed", 1)
 
 
+def test_a_package_that_is_gone_here_and_lies_on_the_server_is_delivered(world: World) -> None:
+    """The ledger was restored from a backup of the time before its delivery."""
+    world.sheet("一月", 3), world.scan("一月")
+    world.run("hold")
+    world.once()
+    kept = world.root / "backup"
+    shutil.copytree(world.state, kept)
+    world.run("release")
+    world.once()
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+        (world.state / name).unlink(missing_ok=True)
+    shutil.copy(kept / "ledger.db", world.state / "ledger.db")
+    shutil.rmtree(world.state / "evidence")
+    world.run("release")
+    world.once()
+    batch = world.ask("show", only(world)["batch"])
+    assert (batch["state"], batch["facts"]["delivery"]["already"]) == ("closed", True)
+    assert len(list(world.inbox.iterdir())) == 1
+
+
 # --- folders that go, come back, and are exchanged -----------------------------------------------------------------
 
 
@@ -339,46 +357,3 @@ def test_a_correction_waits_for_what_the_operator_held_before_its_check(world: W
     world.once()
     waits = next(one for one in world.ask("list")["batches"] if one["batch"] != batch)
     assert (waits["state"], waits["reason"]) == ("claimed", "correction.waiting")
-
-
-# --- those who look ------------------------------------------------------------------------------------------------
-
-
-def test_an_audit_beside_a_busy_daemon_raises_no_alarm(world: World) -> None:
-    world.run("hold")
-    pdf, stop, wrong = scans.scan(dpi=150), threading.Event(), []
-    for number in range(20):
-        world.sheet(f"批{number}", 3, seed=number), world.put(f"批{number}.pdf", pdf)
-    world.once()
-    world.run("release")
-
-    def look() -> None:
-        exchange = api.open_exchange(world.file)
-        while not stop.is_set():
-            wrong.extend(exchange.audit()["problems"])
-
-    lookers = [threading.Thread(target=look) for _ in range(3)]
-    for one in lookers:
-        one.start()
-    world.once()
-    stop.set()
-    for one in lookers:
-        one.join()
-    assert wrong == []
-
-
-def test_the_daily_verification_needs_no_room_on_any_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from exchanged import inspector
-
-    def full(*_: object, **__: object) -> None:
-        raise FileNotFoundError("no usable temporary directory")
-
-    monkeypatch.setattr("tempfile.TemporaryFile", full)
-    world.once()
-    one = inspector.Inspector(world.file)
-    one._due = 0.0
-    one.look()
-    assert one._child is not None
-    assert one._child.wait(60) == 0
-    assert one._found()["ok"] is True
-    assert os.path.exists(world.state / "ledger.db")  # noqa: PTH110

@@ -197,8 +197,11 @@ def test_a_package_that_is_not_what_was_sealed_never_leaves_the_house(
         path.write_bytes(data[:-1] if damage == "shorter" else bytes([data[0] ^ 1]) + data[1:])
     courier = couriers(sshd.endpoint(inbox))
     assert failure(lambda: deliver(package, BATCH, courier), Held).code == "delivery.package_changed"
-    assert not courier.kept()
     assert names(inbox) == []
+    (inbox / FINAL).write_bytes(data)  # as after a restore from a backup
+    assert deliver(package, BATCH, courier).already
+    (inbox / FINAL).write_bytes(bytes(len(data)))
+    assert failure(lambda: deliver(package, BATCH, courier), Held).code == "delivery.package_changed"
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\nb", "证书", "-x"])
