@@ -87,7 +87,7 @@ class Confirmation:
             if form != known:  # before it lies there: a scan may come while nobody works, and then it is to be found
                 self._ledger.note(batch, "form.written", form=self._ledger.hide(form))
                 log.emit("form.written", batch=batch.id, bytes=len(content), sha256=form["sha256"])
-        forms.put(self._settings.folders.forms, form, content, known)
+        forms.put(self._settings.folders.forms, form, content, again=known is not None)
 
     def _taken(self, batch: Record) -> set[str]:
         """Names of the forms that other batches wait with."""

@@ -42,13 +42,13 @@ def named(name: str, content: bytes) -> dict[str, Any]:
     return {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def put(folder: Path, form: Mapping[str, Any], content: bytes, before: Mapping[str, Any] | None = None) -> None:
+def put(folder: Path, form: Mapping[str, Any], content: bytes, again: bool = False) -> None:
     """Write a form under its name, unless it lies there.
 
-    before: what was put there earlier; what a clerk has saved in its place since, the signed scan perhaps, is left.
+    again: one was put there before; what a clerk has saved in its place since, the signed scan perhaps, is left.
     """
     path = folder / form["name"]
-    if _is(path, form["sha256"]) or (before and seen.anything(path) and not _ours(folder, form)):
+    if _is(path, form["sha256"]) or (again and seen.anything(path) and not _ours(folder, form)):
         return
     disk.write(path, content, MODE)
 
