@@ -35,6 +35,18 @@ def die(*given):
 deliver._rename = die
 sys.exit(main(sys.argv[1:]))
 """
+GIVEN_BACK = """
+import os, signal, sys
+from exchanged import disk
+from exchanged.cli import main
+sync = disk.sync_folder
+def die(folder):
+    sync(folder)
+    if folder.name == "rejected":
+        os.kill(os.getpid(), signal.SIGKILL)
+disk.sync_folder = die
+sys.exit(main(sys.argv[1:]))
+"""
 BEFORE, BEHIND = DIES.format(first="pass"), DIES.format(first="rename(*given)")
 
 
@@ -357,3 +369,19 @@ def test_a_correction_waits_for_what_the_operator_held_before_its_check(world: W
     world.once()
     waits = next(one for one in world.ask("list")["batches"] if one["batch"] != batch)
     assert (waits["state"], waits["reason"]) == ("claimed", "correction.waiting")
+
+
+def test_what_the_clerk_corrects_in_a_folder_between_a_kill_and_the_next_start_is_kept(world: World) -> None:
+    made = world.drop_sheet("一月", 3, 性别="?")
+    killed(world, GIVEN_BACK)
+    (folder,) = world.rejected.iterdir()
+    (folder / "一月.csv").write_bytes(b"corrected")
+    (folder / "二月.csv").write_bytes(b"new")
+    (folder / "report.json").chmod(0o600)
+    world.once()
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == {
+        "一月.csv": made,
+        "2-一月.csv": b"corrected",
+        "二月.csv": b"new",
+    }
+    assert only(world)["state"] == "rejected" and len(list(folder.iterdir())) == 6

@@ -35,6 +35,9 @@ print(json.dumps(told))
 """
 
 
+FULL = ["prlimit", "--fsize=2000"]  # no file may become larger: as a disk that is full
+
+
 def test_what_is_there_is_seen(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert seen.folder(tmp_path) and seen.file(tmp_path / "a") and seen.anything(tmp_path / "a")
@@ -85,7 +88,19 @@ def test_a_disk_that_fills_while_a_package_is_opened_is_told(world: World, tmp_p
         "sign_with": world.config["sealing"]["sign_with"],
     }
     world.configure()
-    world.under = ["prlimit", "--fsize=2000"]
+    world.under = FULL
     done = world.run("open", str(world.inbox / f"{batch}.pgp"), "-o", str(tmp_path / "out"), "--json")
     assert (done.returncode, json.loads(done.stdout)["code"]) == (3, "output.unwritable"), done.stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("check", "--report"), ("form", "-o")])
+def test_a_disk_that_fills_while_an_output_is_written_is_no_wrong_usage(
+    world: World, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    command, option = words
+    out = tmp_path / "out.pdf"
+    world.under = FULL
+    done = world.run(command, str(world.sheet("一月", 3)), option, str(out))
+    assert done.returncode == 3, done.stderr
+    assert not out.exists()

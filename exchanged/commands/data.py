@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from exchanged.config import Settings
 
 Arguments = argparse.Namespace
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a disk: the call was right
 
 
 def check(arguments: Arguments) -> int:
@@ -40,10 +42,10 @@ def check(arguments: Arguments) -> int:
             result = api.check(
                 arguments.files, settings, limit=arguments.limit, language=language, progress=progress, annotate=out
             )
-        except OSError:
+        except OSError as error:
             if out is None:
                 raise
-            raise Usage("cli.unwritable", file=str(out)) from None
+            raise _unwritten(out, error) from None
     annotated = result.pop("annotated", None)
     if arguments.report:
         _write_report(arguments.report, result, language)
@@ -70,8 +72,8 @@ def form(arguments: Arguments) -> int:
     with Progress(label, lambda n: text("check.rows", language, n=f"{n:,}"), on=True) as progress:
         try:
             result = api.form(arguments.files, arguments.out, settings, language=language, progress=progress)
-        except OSError:
-            raise Usage("cli.unwritable", file=str(arguments.out)) from None
+        except OSError as error:
+            raise _unwritten(arguments.out, error) from None
     answer(arguments, result, check_page)
     if result["verdict"] != "valid":
         return status.WRONG
@@ -209,8 +211,17 @@ def _write_report(path: Path, result: dict[str, Any], language: str) -> None:
 
     try:
         path.write_text(page(result, language), encoding="utf-8", errors="backslashreplace")
-    except OSError:
-        raise Usage("cli.unwritable", file=str(path)) from None
+    except OSError as error:
+        if error.errno in _PASSING and path.is_file():
+            path.unlink()  # half a report
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> Exception:
+    """What to raise where an output could not be written: a disk's trouble passes, a wrong place does not."""
+    if error.errno in _PASSING:
+        return NotYet("output.unwritable", errno=error.errno)
+    return Usage("cli.unwritable", file=str(path))
 
 
 def _shown(code: str) -> str:

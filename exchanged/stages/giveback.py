@@ -2,7 +2,8 @@
 
 Takes   the batch's files in the spool with their names, and what puts the rest beside them
 Gives   `rejected/<batch>/`, whole or not at all
-Redo    an earlier, identical folder is destroyed and written anew; what a killed run left half done is cleared at start
+Redo    an earlier, identical folder is destroyed and written anew, but for what the clerk has changed in it or put
+        there since; what a killed run left half done is cleared at start
 Ends    OSError when it cannot be written: the batch stays in its state
 """
 
@@ -23,6 +24,7 @@ from exchanged.ledger import Source
 FILE_MODE = 0o660  # the clerks' group, inherited from the folder, reads and takes them away
 FOLDER_MODE = 0o770
 MARKED = ".annotated.xlsx"
+REPORTS = ("report.html", "report.json")
 CHANGED = ".changed"  # behind the name of a file that someone has changed in the spool
 BATCH = re.compile(r"[a-z0-9]+-\d{8}-[0-9a-f]{10}(-\d+)?")  # what a batch may be called: other folders are not ours
 LONGEST = 255  # bytes of a file's name
@@ -45,6 +47,7 @@ def give_back(
     part.mkdir()
     try:
         altered = _fill(part, spool, sources, add)
+        _keep(target, part)
     except Exception:
         with contextlib.suppress(OSError):
             disk.destroy_tree(part)
@@ -80,6 +83,25 @@ def _fill(
     reports = add(part, altered)
     disk.write_all(part, {_unused(part, name): content for name, content in reports.items()}, FILE_MODE)
     return len(altered)
+
+
+def _keep(target: Path, part: Path) -> None:
+    """Take over from an earlier folder what is not ours: the clerk may correct in it before a kill is noticed."""
+    if not disk.plain_folder(target):
+        return
+    ours = {path.name for path in part.iterdir()}
+    last = target / REPORTS[-1]  # written after everything else
+    written = last.stat().st_mtime if last.is_file() else 0.0
+    for path in sorted(target.iterdir()):
+        known = path.name in REPORTS or path.name in ours and path.lstat().st_mtime <= written
+        if known or not stat.S_ISREG(path.lstat().st_mode):
+            continue
+        kept = _free(part, path.name)
+        try:
+            with path.open("rb", buffering=0) as file:
+                disk.copy(file.fileno(), kept, FILE_MODE)
+        except PermissionError:  # the clerk's alone
+            path.rename(kept)
 
 
 def _cut(start: str, tail: str) -> str:
