@@ -328,7 +328,7 @@ def test_the_name_of_a_workbook_is_free_and_not_too_long(name: str, tmp_path: Pa
 def test_a_kill_at_any_durable_act_of_giving_back_changes_nothing(world: World, when: str) -> None:
     world.configure(intake={"settle": "0s"})
     expected = {"{}.csv", "{}.annotated.xlsx", "report.html", "report.json"}
-    for at in range(1, 80):
+    for at in range(1 if when == "before" else 2, 80, 3):
         stem = f"第{at}批"
         world.put(f"{stem}.csv", wrong(seed=at))
         done = subprocess.run(

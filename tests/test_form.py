@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -164,13 +165,18 @@ def test_a_red_stamp_of_another_shape_is_no_seal() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 500, 50))
-def test_five_hundred_scans_are_read_back_with_few_errors(first: int) -> None:
-    """Rates over generated scans: codes and marks missed or seen where there is nothing."""
+@pytest.mark.parametrize("first", range(5))
+def test_generated_scans_are_read_back_with_few_errors(first: int) -> None:
+    """A third of the five hundred; `python -m tests.torture scans` reads all."""
+    assert not mistakes(range(first * 3, 500, 15))
+
+
+def mistakes(seeds: Sequence[int]) -> list[str]:
+    """What is wrong with the rates over generated scans: codes and marks missed, or seen where there is nothing."""
     pages = {dpi: paper.printed(form(), dpi)[0] for dpi in (150, 200, 300)}
     count: Counter[tuple[str, str, bool, bool]] = Counter()
     missed = 0
-    for seed in range(first, first + 50):
+    for seed in seeds:
         rand = Random(seed)
         dpi, mode = rand.choice((150, 200, 200, 300)), rand.choice(("rgb", "rgb", "grey", "bw"))
         wanted = {name: rand.random() < 0.5 for name in ("manager", "head", "seal")}
@@ -183,14 +189,18 @@ def test_five_hundred_scans_are_read_back_with_few_errors(first: int) -> None:
         missed += seen is None
         for name, there in wanted.items():
             count[name, mode, there, name in (seen or ())] += 1
-    print(f"codes missed: {missed}")
-    for key, value in sorted(count.items()):
-        print(*key, value)
-    assert missed == 0
-    for name in ("manager", "head"):
-        assert sum(n for key, n in count.items() if key[0] == name and key[2] != key[3]) <= 3
-    assert not any(there != told for name, mode, there, told in count if name == "seal" and mode == "rgb")
-    assert count["seal", "grey", False, True] + count["seal", "bw", False, True] <= 1
+    most = max(1, 3 * len(seeds) // 50)
+    wrong = {name: sum(n for key, n in count.items() if key[0] == name and key[2] != key[3]) for name in wanted}
+    false_seals = count["seal", "grey", False, True] + count["seal", "bw", False, True]
+    coloured = [there == told for name, mode, there, told in count if (name, mode) == ("seal", "rgb")]
+    rules = {
+        "code": missed == 0,
+        "manager": wrong["manager"] <= most,
+        "head": wrong["head"] <= most,
+        "seal in colour": all(coloured),
+        "seal without colour": false_seals <= max(1, len(seeds) // 50),
+    }
+    return [f"{rule}: {sorted(count.items())}, {missed} codes missed" for rule, held in rules.items() if not held]
 
 
 def _filled_in(page: paper.Picture, dpi: int, wanted: dict[str, bool], rand: Random, seed: int) -> paper.Picture:

@@ -93,7 +93,7 @@ def _keep(target: Path, part: Path) -> None:
     last = target / REPORTS[-1]  # written after everything else
     written = last.stat().st_mtime if last.is_file() else 0.0
     for path in sorted(target.iterdir()):
-        known = path.name in REPORTS or path.name in ours and path.lstat().st_mtime <= written
+        known = path.name in REPORTS or (path.name in ours and path.lstat().st_mtime <= written)
         if known or not stat.S_ISREG(path.lstat().st_mode):
             continue
         kept = _free(part, path.name)

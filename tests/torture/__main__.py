@@ -1,4 +1,4 @@
-"""Every point of the sweeps, every disk of the power cuts, every mutant, every byte: `make torture`. Takes hours.
+"""Every point of the sweeps, every disk of the power cuts, every mutant, byte, scan: `make torture`. Takes hours.
 
 `python -m tests.torture [PART…] [--life L…] [--every N] [--first K] [--most M] [--jobs J]`: some parts, some lives,
 every Nth point from the Kth on (so that a sweep can be run whole in N pieces), M disks of a mutant.
@@ -25,6 +25,7 @@ from tests.support.mutant import MUTANTS
 from tests.support.powercut import caught, cuts, half_done, mutants, record, record_recovery, suffer
 from tests.support.races import race
 from tests.support.sweep import FAULTS, NAMED, Point, Stage, can_come, strike
+from tests.test_form import mistakes
 
 PHASES = [(life.name, phase) for life in LIVES for phase in range(len(life.phases))]
 _stage: Stage
@@ -150,6 +151,16 @@ def flipped(first: int, step: int, every: int) -> Result:
     return result
 
 
+def scans(first: int, every: int) -> Result:
+    """Fifty generated scans of a form, read back."""
+    result = Result()
+    seeds = range(first, first + 50)[_first::every]
+    for wrong in mistakes(seeds):
+        result.failures.append(f"scans {seeds}: {wrong}")
+    result.add("scans read back", len(seeds))
+    return result
+
+
 PARTS: dict[str, Callable[[int], Iterable[tuple[Callable[..., Result], tuple[object, ...]]]]] = {
     "kill": lambda every: [(sweep, (*one, fault, every)) for fault in FAULTS[:3] for one in PHASES],
     "errors": lambda every: [(sweep, (*one, fault, every)) for fault in FAULTS[3:] for one in PHASES],
@@ -160,6 +171,7 @@ PARTS: dict[str, Callable[[int], Iterable[tuple[Callable[..., Result], tuple[obj
         *((left_out, (*one, every)) for one in PHASES),
     ],
     "ledger": lambda every: [(flipped, (first, 16, every)) for first in range(16)],
+    "scans": lambda every: [(scans, (first, every)) for first in range(0, 500, 50)],
     "races": lambda every: [(races, (50, every)) for _ in range(2)],
 }
 
