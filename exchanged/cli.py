@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(language).parse_args(argv)
         arguments.language = language
         signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller may have it ignored: then no child's end is told
         return _said("", _run(arguments))  # a log line that could not be written may still wait to be
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -104,3 +104,10 @@ def test_a_disk_that_fills_while_an_output_is_written_is_no_wrong_usage(
     done = world.run(command, str(world.sheet("一月", 3)), option, str(out))
     assert done.returncode == 3, done.stderr
     assert not out.exists()
+
+
+def test_a_caller_that_ignores_the_end_of_its_children_does_no_harm(world: World) -> None:
+    world.configure(intake={"settle": "0s"})
+    world.sheet("一月", 3), world.scan("一月")
+    world.under = ["env", "--ignore-signal=CHLD"]
+    assert [one["state"] for one in world.once()["batches"]] == ["closed"]
