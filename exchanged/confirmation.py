@@ -94,12 +94,18 @@ class Confirmation:
         others = (one for one in self._ledger.batches(open_only=True) if one.id != batch.id)
         return {self._ledger.shown(one.facts["form"])["name"] for one in others if "form" in one.facts}
 
-    def move_forms(self) -> None:
-        """Take the forms away that lie here, and let the batches that wait with them write them anew."""
-        for batch in self._ledger.unconfirmed():
-            with contextlib.suppress(OSError):  # what lies in a folder that is no more ours holds nobody up
-                take_away(self._settings, self._ledger, batch)
+    def follow(self) -> None:
+        """Where the forms' folder is another than before: take them away there, and let the batches write them anew."""
+        folder = str(self._settings.folders.forms)
+        earlier = self._ledger.remembered("forms")
+        if earlier == folder:
+            return
+        if earlier is not None:
+            for batch in self._ledger.unconfirmed():
+                with contextlib.suppress(OSError):  # what lies in a folder that is no more ours holds nobody up
+                    forms.take_away(Path(earlier), self._ledger.shown(batch.facts.get("form")))
         self._ledger.wake_all("confirmation.waiting")
+        self._ledger.remember("forms", folder)
 
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:
         """The facts of a scan that may pass; the form is taken away with it. Raises Refused."""

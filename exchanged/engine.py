@@ -86,6 +86,7 @@ class Engine:
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
         self._flow.recover()
+        self._steps.confirmation.follow()
         reserve.keep(self.settings.folders.state)
         self._recover_intake()
         folders = self.settings.folders
@@ -253,8 +254,8 @@ class Engine:
         self.orphans = []  # what lies in the drop folder is to be looked at anew
         if settings.folders.drop != folders.drop:
             board.take_down()
-        if settings.folders.forms != folders.forms:
-            old.confirmation.move_forms()
+        with contextlib.suppress(NotYet):  # a busy ledger: the next start sees to it
+            self._steps.confirmation.follow()
 
     def post(self, final: bool = False) -> None:
         """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""

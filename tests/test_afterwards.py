@@ -307,6 +307,16 @@ def test_a_reload_moves_the_forms_along(world: World, how: str) -> None:
     assert list((world.root / "forms2").iterdir()) == []
 
 
+def test_a_restart_moves_the_forms_along(world: World) -> None:
+    world.sheet("一月", 3)
+    world.once()
+    (world.root / "forms2").mkdir()
+    world.configure(folders={"forms": str(world.root / "forms2")})
+    world.once()
+    assert list(world.forms.iterdir()) == []
+    assert [path.name for path in (world.root / "forms2").iterdir()] == ["一月.pdf"]
+
+
 def test_a_form_that_could_not_be_written_anew_is_written_later_over_the_old_one(world: World) -> None:
     with mounted(world.forms, "size=1m"):
         world.sheet("一月", 3)
