@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, log
+from exchanged import disk, log, seen
 from exchanged.batch import Finding, Severity
 from exchanged.drop import content_name, stem_of
 from exchanged.endings import by_level
@@ -26,14 +26,15 @@ from exchanged.errors import NotYet, Refused
 from exchanged.form.code import Code
 from exchanged.form.write import FontMissing, Form, find_font, most_pages
 from exchanged.ledger import Ledger, Record, Source
-from exchanged.sandbox import Bounds, Sandbox
+from exchanged.sandbox import Bounds, JobError, Sandbox
 from exchanged.settings import Settings
 from exchanged.stages import confirm
 from exchanged.stages import form as forms
 
 NOBODY, DATA_TYPE = "form", "新增"  # unit and data type in a form's code and lines where no configuration says them
 LOOK = 86400.0  # seconds after which a batch that waits on is looked at again
-GLANCE = Bounds(memory=confirm.MEMORY, cpu=10, wall=30.0)  # for a scan that may belong to nobody
+GLANCE = Bounds(memory=confirm.MEMORY, cpu=25, wall=75.0)  # for a scan that may belong to nobody
+TRIES = 2  # of reading it, where the child was killed from outside
 
 
 class Confirmation:
@@ -105,7 +106,8 @@ class Confirmation:
                 with contextlib.suppress(OSError):  # what lies in a folder that is no more ours holds nobody up
                     forms.take_away(Path(earlier), self._ledger.shown(batch.facts.get("form")))
         self._ledger.wake_all("confirmation.waiting")
-        self._ledger.remember("forms", folder)
+        if earlier is None or seen.folder(earlier):  # else it may come back, and what lies in it
+            self._ledger.remember("forms", folder)
 
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:
         """The facts of a scan that may pass; the form is taken away with it. Raises Refused."""
@@ -148,16 +150,22 @@ class Confirmation:
         except OSError:
             return ()
         try:
-            pages, most = self._settings.confirmation.max_pages, self._settings.intake.limits.file
-            found = confirm.look(fd, pages, self._sandbox, GLANCE, most)
-            if (found["pages"] or 0) > pages:  # as many as a form has that somebody waits with
-                pages = max([pages, *(self._most(one) for one in self._ledger.unconfirmed() if "counts" in one.facts)])
-                found = confirm.look(fd, pages, self._sandbox, GLANCE, most)
-            return confirm.codes(found)
-        except NotYet:
-            return ()
+            for _ in range(TRIES):
+                with contextlib.suppress(NotYet):
+                    return self._codes(fd)
+        except JobError as error:  # a fault of ours, which must not stop everybody's intake
+            log.emit("daemon.step_failed", step="scan", place=error.place, **{"class": error.kind})
         finally:
             os.close(fd)
+        return ()
+
+    def _codes(self, scan: int) -> Sequence[Code]:
+        pages, most = self._settings.confirmation.max_pages, self._settings.intake.limits.file
+        found = confirm.look(scan, pages, self._sandbox, GLANCE, most)
+        if (found["pages"] or 0) > pages:  # as many as a form has that somebody waits with
+            pages = max([pages, *(self._most(one) for one in self._ledger.unconfirmed() if "counts" in one.facts)])
+            found = confirm.look(scan, pages, self._sandbox, GLANCE, most)
+        return confirm.codes(found)
 
 
 def printed(settings: Settings, batch: Record, counts: Sequence[Mapping[str, Any]]) -> Form:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import select
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -30,6 +30,7 @@ from exchanged.settings import Settings
 PULSE = 1.0  # seconds between rounds when nothing happens
 NEAR = 2  # days before a reporting day
 DRAIN = 75.0  # seconds that steps in hand are given at stop
+BROKEN = 30.0  # and then, once their connection was cut
 
 
 def notify(*lines: str) -> None:
@@ -41,12 +42,36 @@ def notify(*lines: str) -> None:
         line.sendto("\n".join(lines).encode(), "\0" + path[1:] if path[0] == "@" else path)
 
 
+class Bell:
+    """Wakes the loop. It takes no lock, so that a signal's handler may ring it whatever the loop is at."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+
+    def ring(self) -> None:
+        """Let the next `wait` end at once."""
+        os.eventfd_write(self._fd, 1)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is rung, or has been since it was heard last; this long at most."""
+        self._poll.poll(seconds * 1000)
+
+    def heard(self) -> bool:
+        """Whether it was rung since this was asked last."""
+        try:
+            return os.eventfd_read(self._fd) > 0
+        except BlockingIOError:
+            return False
+
+
 class Watch:
     """Wakes the loop when something happens in the drop folder, where the kernel tells; says when it has gone blind."""
 
-    def __init__(self, folder: Path, wake: threading.Event) -> None:
+    def __init__(self, folder: Path, bell: Bell) -> None:
         self._folder = folder
-        self._wake = wake
+        self._bell = bell
         self._observer: Any = None
         self._identity: tuple[int, int] | None = None
 
@@ -73,12 +98,12 @@ class Watch:
         from watchdog.events import FileSystemEvent, FileSystemEventHandler
         from watchdog.observers import Observer
 
-        wake = self._wake
+        bell = self._bell
 
         class Handler(FileSystemEventHandler):
             def on_any_event(self, event: FileSystemEvent) -> None:
                 if event.event_type not in ("opened", "closed_no_write"):
-                    wake.set()
+                    bell.ring()
 
         try:
             observer = Observer()
@@ -102,11 +127,11 @@ class Daemon:
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
         self._path = path
-        self._wake = threading.Event()
+        self._bell = Bell()
         self._stop: int | None = None
         self._reload = False
         self._rescan = 0.0
-        self._watch = Watch(engine.settings.folders.drop, self._wake)
+        self._watch = Watch(engine.settings.folders.drop, self._bell)
         self._inspector = Inspector(path)
         self._told = ""
         self._reminded: dt.date | None = None
@@ -140,11 +165,11 @@ class Daemon:
 
     def _on_stop(self, number: int, _frame: FrameType | None) -> None:
         self._stop = number
-        self._wake.set()
+        self._bell.ring()
 
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
         self._reload = True
-        self._wake.set()
+        self._bell.ring()
 
     def _round(self) -> None:
         try:
@@ -158,13 +183,16 @@ class Daemon:
         if self._engine.busy:
             self._engine.wait(0.1)
         else:
-            self._wake.wait(self._pause())
+            self._bell.wait(self._pause())
 
     def _work(self) -> bool:
         """What there is to do in one round. True if anything has happened."""
-        moved = self._engine.tick(look=self._looks())
-        if self._reload and self._engine.drain(0.1):
-            self._change()
+        if self._reload and not self._engine.sending:
+            moved = self._engine.drain(0.1)
+            if moved:
+                self._change()
+        else:  # what is being sent may take hours: meanwhile the rest goes on, and a reload waits for its end
+            moved = self._engine.tick(look=self._looks(), send=not self._reload)
         self._engine.rest()
         self._engine.post()
         self._remind()
@@ -175,13 +203,11 @@ class Daemon:
     def _looks(self) -> bool:
         """Whether to list the drop folder in this round."""
         moment = time.monotonic()
-        woken = self._wake.is_set()
-        self._wake.clear()
-        if woken or self._engine.unsettled or moment >= self._rescan:
+        if self._bell.heard() or self._engine.unsettled or moment >= self._rescan:
             if moment >= self._rescan:
                 self._watch.check()
                 self._rescan = moment + self._engine.settings.intake.rescan
-            return not self._reload
+            return True
         return False
 
     def _pause(self) -> float:
@@ -233,7 +259,7 @@ class Daemon:
             log.emit("daemon.reload_refused", setting="folders.state", code=problem.code, count=1)
         else:
             log.emit("daemon.reloaded")
-        self._watch = Watch(self._engine.settings.folders.drop, self._wake)
+        self._watch = Watch(self._engine.settings.folders.drop, self._bell)
         self._watch.check()
         self._rescan = 0.0
 
@@ -242,8 +268,12 @@ class Daemon:
         log.emit("daemon.stopping", signal=signal.Signals(self._stop or 0).name)
         self._watch.stop()
         ends = time.monotonic() + DRAIN
-        while not self._engine.drain(1.0) and time.monotonic() < ends:
+        while not self._engine.drain(1.0):
             notify("WATCHDOG=1")
+            if time.monotonic() > ends:
+                self._engine.break_off()
+                self._engine.drain(BROKEN)
+                break
         self._engine.post(final=True)
         log.emit("daemon.stopped", pending=self._engine.open_count())
 

@@ -24,7 +24,8 @@ from exchanged import log
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 
-CLAIMS = ".exchanged"
+CLAIMS = ".exchanged"  # in each lane: what is being taken
+FOREIGN = "intake.claims_foreign"  # there is something of that name that is not ours
 IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
 IGNORED_STARTS = (".", "~$")
 BOARD = "状态.txt"  # what waits for what, written there for the clerk

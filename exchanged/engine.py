@@ -20,7 +20,7 @@ from typing import Any
 
 from exchanged import disk, evidence, log, reserve, seen
 from exchanged.board import Board
-from exchanged.drop import Group
+from exchanged.drop import FOREIGN, Group
 from exchanged.errors import NotYet
 from exchanged.flow import Flow, disk_code, whose
 from exchanged.ledger import Record
@@ -86,7 +86,8 @@ class Engine:
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
         self._flow.recover()
-        self._steps.confirmation.follow()
+        with contextlib.suppress(NotYet):
+            self._steps.confirmation.follow()
         reserve.keep(self.settings.folders.state)
         self._recover_intake()
         folders = self.settings.folders
@@ -116,14 +117,25 @@ class Engine:
         """Whether a step is at work."""
         return bool(self._running)
 
-    def tick(self, look: bool = True) -> bool:
-        """One round: take what has settled, start what is due. True if anything has happened."""
+    @property
+    def sending(self) -> bool:
+        """Whether a delivery is at work."""
+        return any(lane is Lane.COURIER for lane, _ in self._running.values())
+
+    def tick(self, look: bool = True, send: bool = True) -> bool:
+        """One round: take what has settled, start what is due. True if anything has happened.
+
+        send: whether deliveries may begin, too.
+        """
         moved, self._draining = self._collect(), False
         try:
             if look:
-                moved = self._take() or moved
+                try:
+                    moved = self._take() or moved
+                except NotYet as problem:  # what was taken before goes on
+                    self.say(problem.code, reason=problem.code)
                 self._sweep()
-            return self._start() or moved
+            return self._start(send) or moved
         except NotYet as problem:
             self.say(problem.code, reason=problem.code)
             return moved
@@ -137,8 +149,15 @@ class Engine:
             found = self._intake.look()
             self.unsettled, self.stuck, self.deeper = found.unsettled + found.unread, found.stuck, found.deeper
             moved, orphans = found.unread > 0, list[Group]()
+            foreign: NotYet | None = None
             for group in found.ready:
-                batch = self._claim(group)
+                try:
+                    batch = self._claim(group)
+                except NotYet as problem:
+                    if problem.code != FOREIGN:
+                        raise
+                    foreign = problem  # of this lane only
+                    continue
                 if batch is None:
                     orphans.append(group)
                     continue
@@ -153,6 +172,8 @@ class Engine:
             else:
                 self.orphans = [group for group in orphans if all(item.is_scan for item in group.items)]
                 self.stuck += len(orphans) - len(self.orphans)
+            if foreign:
+                raise foreign
             if self._failing is not None and not self._flow.stalled:
                 self.ledger.remember("trouble", None)
                 self._failing = None
@@ -191,7 +212,7 @@ class Engine:
                     break
         self._failing = code
 
-    def _start(self) -> bool:
+    def _start(self, send: bool = True) -> bool:
         """Hand due batches that are not at work to their lane, as many as the lane has hands."""
         if self._flow.stalled:
             self.say("ledger.unavailable", reason="ledger.unavailable")
@@ -200,7 +221,7 @@ class Engine:
         for lane, pool in self._pools.items():
             at_work = {name for own, name in self._running.values() if own is lane}
             room = WORKERS[lane] - len(at_work)
-            if not room:
+            if not room or (lane is Lane.COURIER and not send):
                 continue
             due = [batch for batch in self._flow.due(lane, room + len(self._running)) if not self._at_work(batch)]
             for batch in due[:room]:
@@ -245,6 +266,10 @@ class Engine:
         wait(self._running, seconds)
         self._collect()
         return not self._running
+
+    def break_off(self) -> None:
+        """Cut the connection to the server: a delivery at work ends as one whose line was lost."""
+        self._steps.break_off()
 
     def reload(self, settings: Settings) -> None:
         """Go on with other settings. Only while nothing is at work. Raises NotYet, and goes on with the old ones."""

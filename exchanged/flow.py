@@ -30,7 +30,7 @@ RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last on
 SPREAD = 0.2
 LOGIN = "delivery.login_refused"
 UNSURE = ("delivery.outcome_unknown", "delivery.gone")  # whether the server has the package is not known
-FAILURES = 3  # of a step by a fault of ours, in one state
+FAILURES = 3  # of a step by a fault of ours, one after the other
 PAUSE = 5.0  # seconds without a new step after the ledger could not be written
 DEATHS = 10  # of the process during a step: hostile input dies in children, so this is mostly power, memory or a kill
 
@@ -225,24 +225,17 @@ class Flow:
         self._ledger.wake_all(LOGIN)
 
     def _failed(self, batch: Record, error: Exception) -> None:
-        """A fault of ours: said with class and place, tried again twice, then held."""
+        """A fault of ours: said with class and place; the third in a row holds the batch."""
         place = getattr(error, "place", None) or log.place(error)
         kind = getattr(error, "kind", None) or type(error).__name__
-        attempt = batch.attempts + 1
-        log.emit(
-            "daemon.step_failed",
-            batch=batch.id,
-            state=str(batch.state),
-            place=place,
-            attempt=attempt,
-            **{"class": kind},
-        )
+        known = batch.reason_facts if batch.reason == "step.failed" else {}
+        attempt = int(known.get("attempt", 0)) + 1
+        facts: dict[str, Any] = {"class": kind, "place": place, "attempt": attempt}
+        log.emit("daemon.step_failed", batch=batch.id, state=str(batch.state), **facts)
         if attempt >= FAILURES and batch.state not in TERMINAL:
-            self._hold(batch, Held("step.failed", place=place))
+            self._hold(batch, Held("step.failed", **facts))
         else:
-            self._ledger.defer(
-                batch, "step.failed", {"class": kind, "place": place}, time.time() + delay(batch.attempts)
-            )
+            self._ledger.defer(batch, "step.failed", facts, time.time() + delay(batch.attempts))
 
     def _say(self, event: str, batch: Record, facts: Mapping[str, Any]) -> None:
         fields, flat = log.EVENTS[event].fields, _flat(facts)

@@ -91,9 +91,10 @@ class Inspector:
 
     def _found(self) -> dict[str, Any]:
         """The child's answer; nothing where it did not come to one."""
-        if self._answer is None:
+        given, self._answer = self._answer, None
+        if given is None:
             return {}
-        with self._answer as answer, contextlib.suppress(ValueError):
+        with given as answer, contextlib.suppress(ValueError):
             answer.seek(0)
             return dict(json.loads(answer.read()))
         return {}

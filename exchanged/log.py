@@ -30,7 +30,9 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@/-]{0,63}")
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _BATCH = re.compile(r"[a-z0-9]{2,16}-[a-z0-9._-]{2,63}")
 _DIGEST = re.compile(r"(sha256:)?[0-9a-fA-F]{8,64}")
-_PRINT = re.compile(r"[0-9A-Fa-f]{40}|[A-Za-z0-9-]{0,40} ?(SHA256|MD5):[A-Za-z0-9+/=:]{20,64}")
+_ONE_PRINT = r"(?:[0-9A-Fa-f]{40}|[A-Za-z0-9-]{0,40} ?(?:SHA256|MD5):[A-Za-z0-9+/=:]{20,64})"
+_PRINT = re.compile(rf"none|{_ONE_PRINT}(?:,{_ONE_PRINT}){{0,9}}")
+_SETTING = re.compile(r"[a-z][a-z0-9_-]{0,40}(\[\d{1,4}\])?(\.[a-z][a-z0-9_-]{0,40}(\[\d{1,4}\])?){0,5}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,255}")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]{0,200}")
@@ -65,8 +67,9 @@ KINDS: dict[str, str] = {
         "time": "next_attempt time deadline expires until",
         "host": "host",
         "place": "place",
+        "setting": "setting",
         "word": """folder kind logger class version method lane step credential extension program by filesystem signal
-            status setting missing level_name error name mode stage problem operation""",
+            status missing level_name error name mode stage problem operation""",
         "path": "path socket",
     }.items()
     for name in _words(names)
@@ -83,8 +86,8 @@ _REASONS = {
     },
     "delivery": {
         "critical": "host_key_mismatch",
-        "error": """login_refused identity_missing inbox_missing server_full server_refused verification_failed
-            hash_unsupported conflict gone package_changed""",
+        "error": """login_refused identity_missing inbox_missing server_full server_refused session_refused
+            verification_failed hash_unsupported conflict gone package_changed""",
         "warning": "unreachable timeout outcome_unknown connection_lost",
     },
     "ledger": {"critical": "tampered altered older damaged head_missing newer key_missing", "error": "unavailable"},
@@ -310,6 +313,7 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     "host": _is(_HOST),
     "place": lambda value: value == "unknown" or _is(_PLACE)(value),
     "path": _is(_PATH),
+    "setting": _is(_SETTING),
     "word": _is(_WORD),
 }
 

@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from exchanged import comparison, config, disk, log
-from exchanged.batch import Checks, Finding, Parcel, Severity
+from exchanged.batch import Checks, Finding, Limits, Parcel, Severity
 from exchanged.comparison import Examined
 from exchanged.confirmation import Confirmation
 from exchanged.endings import SOFTWARE, Endings, sorted_sheets
@@ -40,6 +41,7 @@ LOOKED = (  # said only after a look at the server that found no package of ours
     "delivery.server_refused",
     "delivery.verification_failed",
 )
+DECIDES = ("direction_placeholders", "limits")  # settings on which a batch's table depends
 _PDF = b"%PDF-"
 
 
@@ -106,6 +108,7 @@ class Steps:
             "file_rows": [one["rows"] for one in result["files"]],
             "catalogue": result["catalogue"],
             "checked": checks.today,
+            "checked_with": {name: asdict(checks)[name] for name in DECIDES},
             "rules": rules.digest(checks.severity, checks.thresholds),
             "query_until": oldest and deadlines.until(oldest),
             "wait_until": time.time() + self.settings.intake.confirmation_wait,
@@ -151,7 +154,7 @@ class Steps:
         parcel = self._unlocked(
             seal.seal,
             contents, files, self._file(batch, scan), self.sealing, self._sandbox,
-            self._checks(batch.facts["checked"]), target, bounds=checking.bounds(sum(sheet.bytes for sheet in sheets)),
+            self._checked_with(batch), target, bounds=checking.bounds(sum(sheet.bytes for sheet in sheets)),
         )  # fmt: skip
         return {
             "package": {"bytes": parcel.bytes, "sha256": parcel.sha256},
@@ -332,15 +335,26 @@ class Steps:
         if self._courier is not None:
             self._courier.rest()
 
-    def close(self) -> None:
-        """End the helpers that this process has started."""
+    def break_off(self) -> None:
+        """Cut the connection to the server, whatever is under way on it."""
         if self._courier is not None:
             self._courier.close()
+
+    def close(self) -> None:
+        """End the helpers that this process has started."""
+        self.break_off()
         if self._sealing is not None:
             self._sealing.close()
 
     def _checks(self, day: str) -> Checks:
         return config.checks(self.settings, day)
+
+    def _checked_with(self, batch: Record) -> Checks:
+        """What a batch's table was made with: the settings may have changed while it waited for its scan."""
+        known = dict(batch.facts.get("checked_with", {}))
+        if "limits" in known:
+            known["limits"] = Limits(**known["limits"])
+        return replace(self._checks(batch.facts["checked"]), **known)
 
     def _file(self, batch: Record, source: Source) -> Path:
         """Where a file of a batch lies. Raises Held when someone has taken it away."""

@@ -8,6 +8,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pikepdf
@@ -213,6 +214,13 @@ def test_a_user_unit_makes_the_page_larger_and_the_picture_coarser(judged: Judge
     pdf = Pdf.new()
     scans.add_page(pdf, scans.picture(200)).obj.UserUnit = 2
     assert judged(scans.save(pdf))["findings"][0]["facts"]["dpi"] == 100
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-4, 0.01])
+def test_a_page_that_says_it_is_microscopic_is_looked_at_all_the_same(judged: Judge, unit: float) -> None:
+    pdf = Pdf.new()
+    scans.add_page(pdf, scans.picture(200)).obj.UserUnit = Decimal(f"{unit:.9f}")
+    assert judged(scans.save(pdf))["pages"] == 1
 
 
 def test_no_page_and_too_many_pages_are_told(judged: Judge) -> None:

@@ -6,15 +6,27 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exchanged.daemon import Bell
 from exchanged.drop import BOARD
 from tests.support import scans
 from tests.support.judge import judge
+from tests.support.proxy import Proxy
 from tests.support.world import World
+
+IMPATIENT = """
+import sys
+from exchanged import cli, daemon
+daemon.DRAIN = 2.0
+sys.exit(cli.main(sys.argv[1:]))
+"""
 
 
 def events(world: World) -> list[dict[str, object]]:
@@ -252,3 +264,58 @@ def test_a_daemon_at_rest_lets_its_children_go_and_sigint_ends_it(quick: World) 
     assert children(daemon.pid) == []
     os.kill(daemon.pid, signal.SIGINT)
     assert daemon.wait(20) == 0
+
+
+def test_the_bell_may_be_rung_by_a_signal_at_any_moment() -> None:
+    bell = Bell()
+    before = signal.signal(signal.SIGALRM, lambda *_: bell.ring())
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    try:
+        heard = 0
+        for _ in range(20_000):
+            bell.wait(0.0001)
+            heard += bell.heard()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert heard > 100
+
+
+@pytest.fixture
+def sending(quick: World) -> Iterator[tuple[World, subprocess.Popen[bytes]]]:
+    """A daemon that is sending its first batch over a line that takes minutes."""
+    with Proxy(quick.server.port, slices=500, delay=0.3) as proxy:
+        quick.configure(delivery={"port": quick.server.port})
+        quick.sheet("一月", 5), quick.scan("一月")
+        quick.server.stop()
+        quick.once()
+        quick.server.start()
+        quick.configure(delivery={"port": proxy.port})
+        quick.run("retry", *(one["batch"] for one in quick.ask("list")["batches"]))
+        argv = [sys.executable, "-c", IMPATIENT, "--config", str(quick.file), "run"]
+        with (quick.root / "log").open("ab") as out:
+            daemon = subprocess.Popen(argv, stdout=out, stderr=out)
+        quick.daemons.append(daemon)
+        quick.wait(lambda: any(path.name.endswith(".part") for path in quick.inbox.iterdir()))
+        yield quick, daemon
+
+
+@pytest.mark.slow
+def test_a_reload_during_an_upload_stops_no_intake(sending: tuple[World, subprocess.Popen[bytes]]) -> None:
+    world, daemon = sending
+    daemon.send_signal(signal.SIGHUP)
+    world.sheet("二月", 5, seed=2)
+    world.wait(lambda: said(world, "batch.validated"))
+    assert not said(world, "daemon.reloaded")
+
+
+@pytest.mark.slow
+def test_a_stop_during_an_upload_cuts_the_line_and_counts_as_no_death(
+    sending: tuple[World, subprocess.Popen[bytes]],
+) -> None:
+    world, daemon = sending
+    daemon.terminate()
+    assert daemon.wait(60) == 0
+    (batch,) = world.ask("list")["batches"]
+    assert (batch["state"], batch["reason"]) == ("sealed", "delivery.connection_lost")
+    assert said(world, "daemon.stopped")

@@ -114,6 +114,30 @@ def test_a_fault_of_ours_is_told_by_class_and_place_tried_again_and_held_the_thi
     assert SECRET not in json.dumps(said, ensure_ascii=False) + json.dumps([dict(e.facts) for e in ledger.events()])
 
 
+def test_what_the_world_put_off_does_not_count_as_a_fault_of_ours(ledger: Ledger, tmp_path: Path) -> None:
+    stages = Stages(tmp_path)
+    going = Flow(ledger, stages)  # type: ignore[arg-type]
+    unreachable = NotYet("delivery.unreachable", error="refused")
+    for error in (unreachable, unreachable, ValueError(SECRET), ValueError(SECRET)):
+        stages.confirm = raising(error)  # type: ignore[method-assign]
+        going.advance(batch(ledger))
+        assert batch(ledger).state is State.VALIDATED
+    going.advance(batch(ledger))
+    assert (batch(ledger).state, batch(ledger).reason_facts["attempt"]) == (State.HELD, FAILURES)
+
+
+def test_a_server_that_refused_before_it_was_looked_at_leaves_an_unknown_outcome_unknown(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    stages = Stages(tmp_path)
+    going = Flow(ledger, stages)  # type: ignore[arg-type]
+    ledger.note(batch(ledger), "delivery.offered", offered="2026-01-01T00:00:00+00:00")
+    for code, known in (("delivery.session_refused", False), ("delivery.server_full", True)):
+        stages.confirm = raising(NotYet(code))  # type: ignore[method-assign]
+        going.advance(batch(ledger))
+        assert going.withdraw(batch(ledger), "x") is known, code
+
+
 def test_a_finished_batch_whose_clearing_fails_is_never_held(ledger: Ledger, tmp_path: Path) -> None:
     stages = Stages(tmp_path)
     stages.endings = SimpleNamespace(clear=raising(ValueError(SECRET)))  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from contextlib import closing
 from itertools import pairwise
 
@@ -242,3 +244,35 @@ def test_pages_of_one_form_scanned_one_by_one_go_back_together_and_the_batch_wai
     assert "goes on waiting" in told and "its pages in one PDF" in told
     assert "spreadsheet as it was given back" not in told
     assert [one["reason"] for one in world.ask("status")["waiting"]] == ["confirmation.waiting"]
+
+
+def test_settings_that_change_while_a_batch_waits_leave_its_table_as_it_was(world: World) -> None:
+    world.configure(intake={"settle": "0s"})
+    world.sheet("一月", 3, 职业方向="—")
+    assert world.once()["batches"][0]["state"] == "validated"
+    world.configure(standard={"direction_placeholders": ["无"]}, intake={"settle": "0s", "limits": {"rows": 2}})
+    world.scan("一月")
+    assert [one["state"] for one in world.once()["batches"]] == ["closed"]
+
+
+FAILING = """
+import sys
+from exchanged import cli
+from exchanged.confirmation import confirm
+from exchanged.conversation import JobError
+def fails(*_):
+    raise JobError("scan", "ValueError", "form/read.py:1")
+confirm.look = fails
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_scan_at_which_the_program_fails_holds_up_nobody_elses_files(world: World) -> None:
+    world.configure(intake={"settle": "0s"})
+    world.sheet("一月", 3)
+    world.once()
+    world.scan("孤"), world.sheet("二月", 3, seed=2)
+    argv = [sys.executable, "-c", FAILING, "--config", str(world.file), "once", "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert [(one["stem"], one["state"]) for one in json.loads(done.stdout)["batches"]] == [("二月", "validated")]
+    assert '"event":"daemon.step_failed"' in done.stderr

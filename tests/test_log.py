@@ -70,6 +70,21 @@ def test_a_value_of_another_shape_becomes_a_question_mark(lines: Any, event: str
     assert log.dropped["value"] == 1
 
 
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        ("delivery.host_key_mismatch", {"expected": f"SHA256:{'a' * 43},SHA256:{'b' * 43}"}),
+        ("delivery.host_key_mismatch", {"expected": "none"}),
+        ("daemon.reload_refused", {"setting": "sealing.encrypt_to[0]"}),
+        ("daemon.failed", {"setting": "standard.severity.id-checksum"}),
+    ],
+)
+def test_what_an_operator_needs_is_not_lost(lines: Any, event: str, fields: dict[str, Any]) -> None:
+    log.emit(event, **fields)
+    (line,) = lines()
+    assert {name: line[name] for name in fields} == fields
+
+
 def test_what_is_not_listed_is_dropped_and_counted(lines: Any) -> None:
     log.emit("something.new", name="张三")
     log.emit("daemon.ready", patient="张三")

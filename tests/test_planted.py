@@ -41,6 +41,19 @@ def test_what_stands_in_place_of_our_claims_is_never_gone_into(world: World, how
     assert [one["state"] for one in world.once()["batches"]] == ["closed"]
 
 
+def test_what_stands_in_place_of_one_lanes_claims_keeps_nothing_else(world: World) -> None:
+    world.sheet("一月"), world.scan("一月")
+    world.server.stop()
+    (batch,) = world.once()["batches"]
+    world.server.start()
+    (world.drop / ".exchanged").touch()
+    world.sheet("二月", seed=2), world.put("更正/三月.csv", b"x,y\r\n")
+    world.run("retry", batch["batch"])
+    done = world.once()
+    assert {one["stem"]: one["state"] for one in done["batches"]} == {"一月": "closed", "三月": "rejected"}
+    assert done["pending"] and (world.drop / "二月.csv").exists()
+
+
 def test_the_drop_folder_itself_may_be_reached_through_a_link(world: World) -> None:
     """It is the sysadmin's own; a claim that an earlier run left there is put back."""
     link = world.root / "linked"

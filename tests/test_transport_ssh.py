@@ -199,14 +199,14 @@ def test_a_server_that_offers_weak_algorithms_only_is_refused(tmp_path: Path, al
     server = Sshd(tmp_path / "weak", extra=algorithms).start()
     try:
         refused = trouble(server.endpoint("/"))
-        assert (refused.code, dict(refused.facts)) == ("delivery.server_refused", {"operation": "algorithms"})
+        assert (refused.code, dict(refused.facts)) == ("delivery.session_refused", {"operation": "algorithms"})
     finally:
         server.stop()
 
 
 @pytest.mark.parametrize(
     ("extra", "code"),
-    [("MaxSessions 0", "delivery.server_refused"), ("ForceCommand /bin/false", "delivery.connection_lost")],
+    [("MaxSessions 0", "delivery.session_refused"), ("ForceCommand /bin/false", "delivery.connection_lost")],
 )
 def test_a_login_without_sftp_is_refused(tmp_path: Path, extra: str, code: str) -> None:
     if SSHD is None:

@@ -29,6 +29,7 @@ MM = 25.4  # in an inch
 SQUARES = 12  # of a page that may be marks
 STRETCH = 0.04  # how far a scan's scale may be from what it says
 SKEW = 7.0  # degrees
+LEAST = 50.0  # mm that a page on which marks are looked for is wide: some say that they are microscopic
 COARSE = 2.9  # least pixels a millimetre at which marks are looked for
 WAYS = 12  # of lying that are tried
 
@@ -58,6 +59,8 @@ def find(picture: Picture, dpi: float) -> Found | None:
     for enlarged in (1.0, 0.5):
         if (found := _decoded(grey, enlarged)) is not None:
             return _placed(grey, *found)
+    if min(grey.shape) < LEAST * dpi / MM:
+        return None
     ways = _by_marks(_squares(grey, dpi / MM), dpi / MM)
     if not ways:  # most scans are of another form: no more time is spent on a page without marks
         return None

@@ -148,8 +148,8 @@ def expire(rejected: Path, after: float, passes: int) -> int:
     expired = 0
     for folder in sorted(path for path in rejected.iterdir() if disk.plain_folder(path)):
         ours = BATCH.fullmatch(folder.name) or folder.name.endswith(disk.GONE)  # the latter: could not be ended before
-        if ours and time.time() - folder.lstat().st_mtime > after:
-            with contextlib.suppress(OSError):  # one that does not go keeps no other
+        with contextlib.suppress(OSError):  # one that does not go, or has just gone, keeps no other
+            if ours and time.time() - folder.lstat().st_mtime > after:
                 disk.destroy_tree(folder, passes)
                 expired += 1
     return expired

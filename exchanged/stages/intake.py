@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from exchanged import disk, log, seen
-from exchanged.drop import CLAIMS, Drop, Found, Group, Item, Mark, content_name, fold, mark_of, takes_place
+from exchanged.drop import CLAIMS, FOREIGN, Drop, Found, Group, Item, Mark, content_name, fold, mark_of, takes_place
 from exchanged.errors import NotYet
 from exchanged.form.code import Code
 from exchanged.ledger import Ledger, Record, Source
@@ -177,7 +177,7 @@ class Intake:
         with contextlib.suppress(FileExistsError):
             claims.mkdir(mode=0o700)
         if not disk.plain_folder(claims):  # behind a link anything could lie
-            raise NotYet("intake.claims_foreign")
+            raise NotYet(FOREIGN)
         home = claims / token
         inside = home if group.folder is None else home / group.folder
         inside.mkdir(parents=True, mode=0o700)

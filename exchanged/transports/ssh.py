@@ -3,7 +3,7 @@
 Takes   an Endpoint
 Gives   a Line: the session's wire, the server's fingerprint
 Ends    NotYet: unreachable, timeout, host_key_mismatch (before anything of ours is shown), identity_missing,
-        login_refused, server_refused, connection_lost
+        login_refused, session_refused, connection_lost
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _shake(transport: paramiko.Transport, pins: tuple[bytes, ...], endpoint: End
         transport.start_client(timeout=endpoint.timeout)
         offered = transport.get_remote_server_key().asbytes() if transport.initial_kex_done else None
     except paramiko.ssh_exception.IncompatiblePeer:
-        raise NotYet("delivery.server_refused", operation="algorithms") from None
+        raise NotYet("delivery.session_refused", operation="algorithms") from None
     except (paramiko.SSHException, OSError, EOFError):
         raise NotYet("delivery.unreachable", error="handshake") from None
     if offered is None:
@@ -200,7 +200,7 @@ def _login(transport: paramiko.Transport, endpoint: Endpoint) -> None:
 
 
 def _session(transport: paramiko.Transport, timeout: float) -> paramiko.Channel:
-    with _patience(transport, timeout, "session", NotYet("delivery.server_refused", operation="session")):
+    with _patience(transport, timeout, "session", NotYet("delivery.session_refused", operation="session")):
         channel = transport.open_session(window_size=WINDOW, timeout=timeout)
         channel.invoke_subsystem("sftp")
         return channel
