@@ -197,7 +197,7 @@ BABBLE: dict[str, tuple[Callable[[socket.socket], Any], set[str]]] = {
         lambda client: [client.sendall(b"x" * 65536) for _ in range(64)],
         {"delivery.unreachable"},
     ),
-    "old protocol": (lambda client: client.sendall(b"SSH-1.5-old\r\n"), {"delivery.server_refused"}),
+    "old protocol": (lambda client: client.sendall(b"SSH-1.5-old\r\n"), {"delivery.session_refused"}),
     "huge packet": (
         lambda client: client.sendall(b"SSH-2.0-x\r\n" + b"\x7f\xff\xff\xff" + b"\x14" * 4_000_000),
         {"delivery.unreachable"},
