@@ -13,6 +13,8 @@ import pytest
 from exchanged.drop import BOARD, ignored
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 def shown(world: World) -> str:
     path = world.drop / BOARD

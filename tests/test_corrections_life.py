@@ -13,6 +13,8 @@ from tests.support.awards import Cert
 from tests.support.records import csv_text
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 ONE, TWO, THREE = (Cert(person=n, serial=n + 1) for n in range(3))
 QUIET = {"deadline-missed": "off", "confirmation-code-missing": "off"}
 

@@ -21,6 +21,8 @@ from tests.support import paper, records, scans
 from tests.support.paper import Scanner
 from tests.support.world import World, world
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 __all__ = ["world"]
 
 

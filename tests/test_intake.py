@@ -18,6 +18,8 @@ from exchanged.messages import text
 from tests.support import records, scans
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture(autouse=True)
 def _quick(world: World) -> None:

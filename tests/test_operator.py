@@ -17,6 +17,8 @@ from exchanged.standard.tables import DATA
 from tests.support import records
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture(autouse=True)
 def _quick(world: World) -> None:

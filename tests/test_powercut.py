@@ -13,7 +13,7 @@ from tests.support.mutant import MUTANTS
 from tests.support.powercut import caught, cuts, half_done, mutants, record, record_recovery, suffer
 from tests.support.sweep import NAMED, Stage
 
-SAMPLE = 5  # disks of each life
+SAMPLE = 3  # disks of each life
 
 
 @pytest.mark.slow
@@ -39,7 +39,7 @@ def test_a_folder_is_claimed_and_put_back_for_good(stage: Stage, killed: int | N
     recording = record_recovery(stage, life, 0, killed) if killed else record(stage, life, 0)
     assert recording
     where = "drop/" if killed else "sync state/ledger.db-wal"
-    for cut in [one for one in cuts(recording, range(1)) if where in one.after][:20]:
+    for cut in [one for one in cuts(recording, range(1)) if where in one.after][:8]:
         suffer(stage, cut)
 
 

@@ -226,3 +226,19 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path / "w", Home(), Home(), Sshd.talking(tmp_path / "sshd").start())
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Warm]:
+    """The process that `warm` forks."""
+    made = Warm()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def warm(world: World, forks: Warm) -> Iterator[None]:
+    """Commands of `world` are forks of a process that has everything loaded: for suites that run hundreds of them."""
+    world.warm = forks
+    yield
+    world.warm = None
