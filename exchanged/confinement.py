@@ -99,8 +99,20 @@ def prepare() -> None:
 
 
 def available() -> dict[str, bool]:
-    """Which of the two walls beyond plain limits this kernel offers."""
-    return {"landlock": _landlock_version() > 0, "seccomp": platform.machine() in _AUDIT_ARCH}
+    """Which of the two walls beyond plain limits can be put up here: a child tries."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            guard_self()
+            os.write(writing, bytes([_landlock(()), _seccomp()]))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        landlock, seccomp = answer.read() or (False, False)
+    os.waitpid(child, 0)
+    return {"landlock": bool(landlock), "seccomp": bool(seccomp)}
 
 
 def _limit(what: int, value: int, *, slack: int = 0) -> None:
@@ -124,20 +136,21 @@ def _landlock_version() -> int:
     return max(0, int(_libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)))
 
 
-def _landlock(paths: Sequence[str]) -> None:
+def _landlock(paths: Sequence[str]) -> bool:
     version = _landlock_version()
     if not version:
-        return
+        return False
     rights = _FILE_RIGHTS.get(version, _ALL_FILE_RIGHTS)
     fields = [rights] + [_ALL_NET_RIGHTS] * (version >= 4) + [_ALL_SCOPES] * (version >= 6)
     wanted = struct.pack(f"={len(fields)}Q", *fields)
     rules = int(_libc.syscall(_LANDLOCK_CREATE, wanted, ctypes.c_size_t(len(wanted)), 0))
     if rules < 0:
-        return
+        return False
     for path in paths:
         _allow_reading(rules, path)
-    _libc.syscall(_LANDLOCK_RESTRICT, rules, 0)
+    restricted = int(_libc.syscall(_LANDLOCK_RESTRICT, rules, 0))
     os.close(rules)
+    return restricted == 0
 
 
 def _allow_reading(rules: int, path: str) -> None:
@@ -150,14 +163,14 @@ def _allow_reading(rules: int, path: str) -> None:
     os.close(there)
 
 
-def _seccomp() -> None:
+def _seccomp() -> bool:
     machine = platform.machine()
     if machine not in _AUDIT_ARCH:
-        return
+        return False
     program = _filter(machine)
     code = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HP", len(program) // 8, ctypes.addressof(code))
-    _libc.prctl(_PR_SET_SECCOMP, 2, described, 0, 0)
+    return int(_libc.prctl(_PR_SET_SECCOMP, 2, described, 0, 0)) == 0
 
 
 @cache

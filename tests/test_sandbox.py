@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import openpyxl
@@ -377,3 +378,9 @@ def test_zygote_and_children_end_when_the_daemon_is_killed() -> None:
         daemon.wait()
     assert gone(child)
     assert gone(zygote)
+
+
+def test_a_wall_that_the_kernel_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = SimpleNamespace(syscall=lambda *_: -1, prctl=lambda *_: -1)
+    monkeypatch.setattr(confinement, "_libc", refusing)
+    assert confinement.available() == {"landlock": False, "seccomp": False}

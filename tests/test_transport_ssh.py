@@ -204,6 +204,18 @@ def test_a_server_that_offers_weak_algorithms_only_is_refused(tmp_path: Path, al
         server.stop()
 
 
+def test_a_server_that_hangs_up_on_a_strange_key_refuses_the_login(tmp_path: Path) -> None:
+    if SSHD is None:
+        pytest.skip("no sshd on this machine")
+    server = Sshd(tmp_path / "strict", extra="MaxAuthTries 1").start()
+    try:
+        keygen(tmp_path / "stranger")
+        stranger = server.endpoint("/", identity=(tmp_path / "stranger").read_bytes)
+        assert trouble(stranger).code == "delivery.login_refused"
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize(
     ("extra", "code"),
     [("MaxSessions 0", "delivery.session_refused"), ("ForceCommand /bin/false", "delivery.connection_lost")],

@@ -92,6 +92,16 @@ class Line:
         self._transport.close()
 
 
+class _Transport(paramiko.Transport):
+    """Remembers that the server has said goodbye: so it tells one that refuses from a line that broke."""
+
+    dismissed = False
+
+    def _parse_disconnect(self, message: paramiko.Message) -> None:
+        self.dismissed = True
+        super()._parse_disconnect(message)  # type: ignore[misc]
+
+
 def dial(endpoint: Endpoint) -> Line:
     """Connect, check the host key, log in, start SFTP."""
     plain = Socket(_reach(endpoint), endpoint.timeout)
@@ -130,7 +140,7 @@ def _reach(endpoint: Endpoint) -> socket.socket:
 
 def _start(endpoint: Endpoint, plain: Socket) -> Line:
     pins = keys.pinned(endpoint.host_keys, endpoint.host, endpoint.port)
-    transport = paramiko.Transport(plain)
+    transport = _Transport(plain)
     try:
         _prefer(transport, pins, endpoint.timeout)
         host_key = _shake(transport, pins, endpoint)
@@ -190,11 +200,16 @@ def _patience(transport: paramiko.Transport, timeout: float, stage: str, refused
         raise refused from None
 
 
-def _login(transport: paramiko.Transport, endpoint: Endpoint) -> None:
+def _login(transport: _Transport, endpoint: Endpoint) -> None:
     key = keys.identity(endpoint.identity)
     refused = NotYet("delivery.login_refused", key=keys.fingerprint(key.asbytes()))
-    with _patience(transport, endpoint.timeout, "login", refused):
-        transport.auth_publickey(endpoint.user, key)
+    try:
+        with _patience(transport, endpoint.timeout, "login", refused):
+            transport.auth_publickey(endpoint.user, key)
+    except NotYet:
+        if transport.dismissed:  # it allows no second try, and hangs up instead of saying no
+            raise refused from None
+        raise
     if not transport.is_authenticated():
         raise refused
 
