@@ -19,7 +19,7 @@ import pyarrow as pa
 from exchanged.standard import arrow
 from exchanged.standard.arrow import Codes
 from exchanged.standard.columns import Table
-from exchanged.standard.index import FIELDS, NO_DAY, NOBODY, TERM, ended
+from exchanged.standard.index import FIELDS, NEVER, NO_DAY, NOBODY, TERM, ended
 from exchanged.standard.kernels import Keys, day_numbers
 from exchanged.standard.scope import Scope
 from exchanged.standard.screening import serial_of
@@ -37,6 +37,7 @@ class Index:
         self._table = table
         self._entries = bytearray()
         self._terms: dict[bytes, int] = {}
+        self._earliest = NEVER
         self._known = {key: np.zeros(0, np.uint32) for key in _WORDS}
 
     def add(self, scope: Scope, lines: pa.Buffer) -> None:
@@ -45,7 +46,8 @@ class Index:
         entries = np.zeros(len(part), _ENTRY)
         entries["row"], entries["file"] = part.numbers, part.file
         entries["level"] = np.where(scope.ok["level"], scope.numbers["level"], 0)
-        entries["day"] = _days(scope)
+        entries["day"] = days = _days(scope)
+        self._earliest = int(days[days != NO_DAY].min(initial=self._earliest))
         for key in _WORDS:
             entries[key] = self._words(scope, key)
         serial = scope.ok["serial"]
@@ -61,7 +63,7 @@ class Index:
         """The index, its records marked."""
         if marks.any():
             np.frombuffer(self._entries, _ENTRY)["marks"] = marks
-        return ended(self._entries, list(self._terms))
+        return ended(self._entries, list(self._terms), self._earliest)
 
     def _term(self, kind: str, text: str) -> int:
         digest = hashlib.sha256(f"{kind}\0{text}".encode()).digest()

@@ -10,7 +10,8 @@ import pytest
 
 from exchanged import indexing
 from exchanged.checking import check, table
-from exchanged.standard.index import ENTRY, FIELDS, NO_DAY, NOBODY, Mark, opened
+from exchanged.stages.check import oldest
+from exchanged.standard.index import ENTRY, FIELDS, NEVER, NO_DAY, NOBODY, Mark, earliest, opened
 from tests.support.awards import Cert, checked
 from tests.support.checks import TODAY, checks, one, run, sheet
 from tests.support.records import HEADERS, records
@@ -68,6 +69,16 @@ def test_what_is_wrong_is_left_out_and_its_row_is_marked(name: str) -> None:
     assert entry[field] == nothing
     assert right[field] != nothing
     assert int(str(entry["marks"])) & Mark.WRONG
+
+
+def test_the_earliest_day_is_that_of_the_records_that_have_one() -> None:
+    dated = [one(发证日期=day) for day in ("2026-01-05", "2026-01-03", "2026-02-30", "2026-01-04")]
+    files = [sheet(dated[:1], "a.csv"), sheet(dated[1:], "b.csv"), sheet([one(发证日期="")], "c.csv")]
+    for some, day in ((files, "2026-01-03"), (files[:1], "2026-01-05"), (files[2:], None)):
+        index = check(some, checks(), index=True).index
+        days = [int(str(entry["day"])) for entry in entries(index) if entry["day"] != NO_DAY]
+        assert earliest(index) == min(days, default=NEVER)
+        assert oldest(index) == day
 
 
 def marks(*certs: Cert) -> list[Mark]:

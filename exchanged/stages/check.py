@@ -19,10 +19,9 @@ from exchanged.batch import Checks
 from exchanged.errors import NotYet
 from exchanged.ledger import Entries, Entry
 from exchanged.sandbox import Bounds, Died, JobError, Sandbox, blame
-from exchanged.standard.index import FIELDS, NO_DAY, NOBODY, Mark, opened
+from exchanged.standard.index import NEVER, NO_DAY, NOBODY, Mark, earliest, opened
 
 MEGABYTE = 1_000_000
-_DAY = FIELDS.index("day")
 
 _DEATHS = {"memory": "file-too-large", "time": "file-unreadable", "crash": "file-unreadable"}
 
@@ -89,8 +88,8 @@ def _died(names: Sequence[str], rule: str) -> dict[str, Any]:
 
 def oldest(index: bytearray) -> str | None:
     """The earliest day of issue in a batch, ISO; None where no record has one."""
-    day = min((entry[_DAY] for entry in opened(index)[1] if entry[_DAY] != NO_DAY), default=None)
-    return None if day is None else (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+    day = earliest(index)
+    return None if day == NEVER else (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
 def entries(index: bytearray, pseudonym: Callable[[bytes], bytes]) -> Entries:

@@ -4,8 +4,8 @@ Takes   nothing of ours, and no library: both sides read it
 Gives   `ENTRY`, packed once for every record in the order of the table; `Mark`, what the columns found out about it
 
 After the entries stand the terms (32 bytes each: SHA-256 of a qualification, a centre, or the first eleven digits of a
-certificate number) and their count in four bytes. An entry names a term by its place from 1 on. What is wrong in a
-record is left out of its entry: no person (zeros), term 0, level 0, serial 0, NO_DAY.
+certificate number), their count and the earliest day of all. An entry names a term by its place from 1 on. What is
+wrong in a record is left out of its entry: no person (zeros), term 0, level 0, serial 0, NO_DAY.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ FIELDS = (
 )
 TERM = 32  # bytes
 NO_DAY = -(1 << 31)
+NEVER = (1 << 31) - 1  # the earliest day where no record has one
 NOBODY = bytes(16)
-_COUNT = struct.Struct("<I")
+_END = struct.Struct("<Ii")
 
 
 class Mark(IntFlag):
@@ -37,17 +38,23 @@ class Mark(IntFlag):
     LAST = 16  # or shortly above
 
 
-def ended(entries: bytearray, terms: list[bytes]) -> bytearray:
+def ended(entries: bytearray, terms: list[bytes], earliest: int) -> bytearray:
     """The whole index, made of its entries in place."""
     for term in terms:
         entries += term
-    entries += _COUNT.pack(len(terms))
+    entries += _END.pack(len(terms), earliest)
     return entries
 
 
 def opened(index: bytes | bytearray) -> tuple[list[bytes], Iterator[tuple[int, ...]]]:
     """The terms of an index, and its entries as tuples in the order of FIELDS. Raises struct.error for what is none."""
-    (count,) = _COUNT.unpack_from(index, len(index) - _COUNT.size)
-    end = len(index) - _COUNT.size - count * TERM
-    terms = [bytes(index[at : at + TERM]) for at in range(end, len(index) - _COUNT.size, TERM)]
+    last = len(index) - _END.size
+    end = last - _END.unpack_from(index, last)[0] * TERM
+    terms = [bytes(index[at : at + TERM]) for at in range(end, last, TERM)]
     return terms, ENTRY.iter_unpack(memoryview(index)[:end])
+
+
+def earliest(index: bytes | bytearray) -> int:
+    """The earliest day of all records, NEVER where none has one."""
+    day: int = _END.unpack_from(index, len(index) - _END.size)[1]
+    return day
