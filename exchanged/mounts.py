@@ -12,8 +12,8 @@ _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "sshfs", "glusterfs", "ceph"}
 
 
 def described(device: int, path: str) -> tuple[str, tuple[str, ...]]:
-    """Type of the file system of this device that holds `path`, and the caveats (`disk.Destroyed`)."""
-    kind, options = _mount(device, path)
+    """Type of the file system that holds `path`, which lies on this device, and the caveats (`disk.Destroyed`)."""
+    kind, options = _mount(path)
     return kind, caveats(kind, options, _rotates(device))
 
 
@@ -33,8 +33,8 @@ def caveats(kind: str, options: str, rotates: bool) -> tuple[str, ...]:
     return (*caveats, "names")
 
 
-def _mount(device: int, path: str) -> tuple[str, str]:
-    """Type and options of the mount that holds `path`: the one of this device with the longest mount point above it."""
+def _mount(path: str) -> tuple[str, str]:
+    """Type and options of the mount that holds `path`: the one with the longest mount point above it."""
     real, best = os.path.realpath(path), ("", "unknown", "")
     with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="surrogateescape") as table:
         for line in table:
@@ -44,8 +44,7 @@ def _mount(device: int, path: str) -> tuple[str, str]:
                 r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4]
             )  # as the kernel writes blanks
             above = real == point or real.startswith(point.rstrip("/") + "/")
-            same = fields[2] == f"{os.major(device)}:{os.minor(device)}"
-            if (same or above) and above and len(point) >= len(best[0]):
+            if above and len(point) >= len(best[0]):
                 best = (point, tail[0], tail[2] if len(tail) > 2 else "")
     return best[1], best[2]
 
