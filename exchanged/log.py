@@ -81,7 +81,7 @@ _REASONS = {
         "error": """signer_missing signer_expired signer_revoked signer_cannot_sign recipient_missing recipient_expired
             recipient_revoked recipient_cannot_encrypt passphrase_missing passphrase_wrong token_absent gpg_missing
             gpg_failed clock_wrong content_changed agent_unavailable home_missing pin_blocked
-            package_changed table_failed""",
+            table_failed""",
         "warning": "timeout",
     },
     "delivery": {

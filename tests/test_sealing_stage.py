@@ -42,11 +42,9 @@ class Batch:
     scan: Path
     target: Path
 
-    def seal(
-        self, keyring: Keyring, sandbox: Sandbox, gnupg: Gnupg | None = None, recorded: str | None = None
-    ) -> Parcel:
+    def seal(self, keyring: Keyring, sandbox: Sandbox, gnupg: Gnupg | None = None) -> Parcel:
         sealing = gnupg or keyring.sender()
-        return seal(self.contents, self.sources, self.scan, sealing, sandbox, CHECKS, self.target, recorded=recorded)
+        return seal(self.contents, self.sources, self.scan, sealing, sandbox, CHECKS, self.target)
 
 
 @pytest.fixture
@@ -170,17 +168,6 @@ def test_a_table_that_takes_too_long_waits(batch: Batch, keyring: Keyring, sandb
         seal(contents, batch.sources, batch.scan, keyring.sender(), sandbox, CHECKS, batch.target, bounds=bounds)
     assert (problem.value.code, problem.value.facts["cause"]) == ("sealing.table_failed", "time")
     assert list(batch.target.parent.iterdir()) == []
-
-
-def test_a_recorded_parcel_is_not_sealed_again(batch: Batch, keyring: Keyring, sandbox: Sandbox) -> None:
-    parcel = batch.seal(keyring, sandbox)
-    assert batch.seal(keyring, sandbox, recorded=parcel.sha256) == parcel
-    batch.target.write_bytes(batch.target.read_bytes()[:-1])
-    with pytest.raises(Held, match=r"sealing\.package_changed"):
-        batch.seal(keyring, sandbox, recorded=parcel.sha256)
-    batch.target.unlink()
-    with pytest.raises(Held, match=r"sealing\.package_changed"):
-        batch.seal(keyring, sandbox, recorded=parcel.sha256)
 
 
 def test_a_parcel_that_was_not_recorded_is_written_anew(batch: Batch, keyring: Keyring, sandbox: Sandbox) -> None:

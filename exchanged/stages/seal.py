@@ -3,10 +3,9 @@
 Takes   the facts for the manifest, the batch's own spreadsheets and scan; the table is made from them anew, in a child
         process, straight into gpg, so it never lies on a disk
 Gives   the parcel, its size and hash
-Redo    a parcel that was recorded is left as it is; else it is written anew under the same name: none has left the
-        house before `sealed` is recorded
+Redo    writes the parcel anew under the same name; none has left the house before `sealed` is recorded
 Ends    NotYet when a key, the passphrase, the token or gpg is not there; Held when the table or the scan is not the one
-        that was validated, or when the recorded parcel is not what lies there
+        that was validated
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from exchanged import disk
 from exchanged.batch import Checks, Parcel
 from exchanged.errors import Held, NotYet
 from exchanged.sandbox import Bounds, Died, JobError, Sandbox
@@ -36,16 +34,13 @@ def seal(
     checks: Checks,
     target: Path,
     *,
-    recorded: str | None = None,
     bounds: Bounds = BOUNDS,
 ) -> Parcel:
     """Seal one batch as the file `target`.
 
     `sources` in the order of `contents.source`; `checks` the same that the batch was validated with, `checks.today`
-    included; `recorded` the SHA-256 of the parcel if one was recorded before. Raises NotYet or Held.
+    included. Raises NotYet or Held.
     """
-    if recorded is not None:
-        return _sealed_already(target, recorded)
     args = {
         "names": [str(source["name"]) for source in contents.source],
         "checks": asdict(checks),
@@ -68,10 +63,3 @@ def seal(
             raise
         except Died as end:
             raise NotYet("sealing.table_failed", cause=end.reason) from None
-
-
-def _sealed_already(target: Path, recorded: str) -> Parcel:
-    """Each batch is sealed once: what was recorded must lie there unaltered."""
-    if not target.is_file() or disk.sha256(target) != recorded:
-        raise Held("sealing.package_changed")
-    return Parcel(str(target), target.stat().st_size, recorded)
