@@ -86,7 +86,7 @@ def test_a_wrong_configuration_is_not_started_again_and_again(unit: Unit) -> Non
 def test_no_core_no_swap_no_execution_from_what_clerks_write(unit: Unit) -> None:
     service = unit["Service"]
     assert (service["LimitCORE"], service["MemorySwapMax"]) == ("0", "0")
-    writable = {service["ReadWritePaths"], "/var/lib/exchanged", "/run/exchanged", "/tmp", "/var/tmp", "/dev/shm"}
+    writable = {service["ReadWritePaths"], "/var/lib/exchanged", "/tmp", "/var/tmp", "/dev/shm"}
     assert writable <= set(service["NoExecPaths"].split())
 
 
