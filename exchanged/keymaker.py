@@ -16,7 +16,7 @@ from typing import Any
 from exchanged import disk
 from exchanged.errors import NotYet
 
-AGENT = "auto-expand-secmem 0x100000\n"
+AGENT_CONF = "auto-expand-secmem 0x100000\n"  # without it, RSA signatures side by side fail for want of locked memory
 LONGEST_HOME = 80  # bytes; the agent's socket has little room for its name
 _DEADLINE = 120
 
@@ -27,7 +27,7 @@ def home(path: Path) -> Path:
         raise NotYet("setup.path_long", path=str(path), limit=LONGEST_HOME)
     disk.folder(path, 0o700)
     if not (path / "gpg-agent.conf").exists():
-        disk.write(path / "gpg-agent.conf", AGENT.encode())
+        disk.write(path / "gpg-agent.conf", AGENT_CONF.encode())
     return path
 
 

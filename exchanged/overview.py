@@ -24,8 +24,6 @@ from exchanged.statefolder import locked
 from exchanged.states import State
 from exchanged.steps import EXPIRY_WARNING
 
-TIMES = ("created", "updated")
-
 
 def row(batch: Record) -> dict[str, Any]:
     """One batch as `list` tells it."""

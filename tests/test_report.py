@@ -81,7 +81,7 @@ def rejected(result: dict[str, Any] = CHECKED, findings: tuple[Finding, ...] = (
 
 
 def test_the_json_of_a_check_has_the_keys_of_the_contract_in_order() -> None:
-    said = report.check_document(CHECKED, "zh")
+    said = document.check(CHECKED, "zh")
     assert list(said) == ["format", "verdict", "rows", "digest", "files", "counts", "findings", "summary"]
     assert said["format"] == "exchanged-check/1" and said["verdict"] == "invalid"
     assert list(said["files"][0]) == ["name", "sheet", "header_row", "rows"]
@@ -94,13 +94,13 @@ def test_the_json_of_a_check_has_the_keys_of_the_contract_in_order() -> None:
 
 def test_a_check_without_errors_is_valid_whatever_its_warnings() -> None:
     summary = {"error": 0, "hold": 1, "warn": 5, "by_rule": {}}
-    said = report.check_document({**CHECKED, "summary": summary}, "en")
+    said = document.check({**CHECKED, "summary": summary}, "en")
     assert said["verdict"] == "valid" and said["summary"]["hold"] == 1
 
 
 def test_a_finding_that_points_at_another_file_names_it() -> None:
     twice = {**CHECKED["findings"][0], "rule": "duplicate-certificate", "facts": {"first": 3, "first_file": 1}}
-    said = report.check_document({**CHECKED, "findings": [twice]}, "zh")
+    said = document.check({**CHECKED, "findings": [twice]}, "zh")
     assert said["findings"][0]["message"] == "批内证书编号重复，与“一月.xlsx”第 3 行相同"
 
 

@@ -80,7 +80,7 @@ def test_editions_are_listed_with_their_days() -> None:
 
 
 def test_nothing_changes_between_two_turning_days() -> None:
-    turns = CATALOGUE.turns()
+    turns = CATALOGUE.turns
     assert {"2017-09-12", "2020-09-30", "2021-01-01", "2021-11-23"} <= set(turns)
     names = {name for name, _, _ in JUDGED}
     for first, following in pairwise(turns):

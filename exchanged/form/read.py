@@ -42,11 +42,6 @@ class Found:
     place: Affine
     marks: int
 
-    @property
-    def scale(self) -> float:
-        """Pixels a millimetre."""
-        return float(np.hypot(self.place[0, 0], self.place[1, 0]))
-
 
 def dark(picture: Picture) -> Picture:
     """The picture in which only black is dark: red and blue ink is bright in one of the colours."""

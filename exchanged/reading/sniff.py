@@ -41,14 +41,6 @@ _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _MAX_DIRECTORY = 4 << 20
 
 
-def classify(source: BinaryIO, name: str = "") -> str:
-    """ "spreadsheet", "pdf" or "other"; what is "spreadsheet" is worth a call of `read`."""
-    found = kind(_head(source), source, name)
-    if found == "pdf":
-        return "pdf"
-    return "spreadsheet" if found in READABLE else "other"
-
-
 def kind(head: bytes, source: BinaryIO, name: str = "") -> str | None:
     """What the file is, by its first bytes (`head`, up to 64 KiB) and, for containers, its table of contents."""
     lower = name.lower()
@@ -66,13 +58,6 @@ def kind(head: bytes, source: BinaryIO, name: str = "") -> str | None:
         if head.startswith(magic):
             return word if magic != b"BM" or b"\0" in head[:64] else _text(head, source, lower)
     return _text(head, source, lower)
-
-
-def _head(source: BinaryIO) -> bytes:
-    source.seek(0)
-    head = source.read(HEAD)
-    source.seek(0)
-    return head
 
 
 def _zip(head: bytes, source: BinaryIO) -> str | None:

@@ -13,12 +13,7 @@ from typing import Any
 from exchanged.batch import Finding
 from exchanged.report import document
 
-__all__ = ["check_document", "reports", "slips"]
-
-
-def check_document(result: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """`exchanged-check/1` of a check's result."""
-    return document.check(result, language)
+__all__ = ["reports", "slips"]
 
 
 def reports(

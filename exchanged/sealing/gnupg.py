@@ -28,7 +28,6 @@ from exchanged.sealing.keyring import COMMON, Keyring
 from exchanged.sealing.keys import Standing, State
 from exchanged.sealing.status import Outcome, Signature
 
-AGENT_CONF = "auto-expand-secmem 0x100000\n"  # without it, RSA signatures side by side fail for want of locked memory
 OPEN_LIMIT = 2 << 30
 _PIPE = 1 << 20
 _ROOM = 1 << 16

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from exchanged.batch import Facts
@@ -87,6 +87,7 @@ class Catalogue:
             for (start, name), end in zip(self._starts, [*ends, None], strict=True)
         )
 
+    @cached_property
     def turns(self) -> tuple[str, ...]:
         """The days on which the answer to any question here may become another, in order."""
         days = {start for start, _ in self._starts}

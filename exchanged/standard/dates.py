@@ -1,4 +1,4 @@
-"""Calendar dates in every form the standard lists, to `YYYY-MM-DD`; and what follows from two of them."""
+"""Calendar dates in every form the standard lists, to `YYYY-MM-DD`."""
 
 from __future__ import annotations
 
@@ -108,13 +108,3 @@ def _year_last(text: str) -> DateProblem:
     first, second = int(found[1]), int(found[3])
     told_apart = first == second or not (1 <= first <= 12 and 1 <= second <= 12)
     return DateProblem.BAD if told_apart else DateProblem.AMBIGUOUS
-
-
-def out_of_range(iso: str, today: str) -> bool:
-    """Before 1900 or after today? Both are `YYYY-MM-DD`."""
-    return iso < "1900-01-01" or iso > today
-
-
-def under_16(birth: str, issue: str) -> bool:
-    """Was someone born on `birth` under 16 years old on `issue`? Both are `YYYY-MM-DD`."""
-    return issue < f"{int(birth[:4]) + 16:04d}{birth[4:]}"

@@ -16,11 +16,3 @@ def days_since(issue: str, today: str) -> int:
 def until(issue: str) -> str:
     """The last day by which a certificate issued on that day (ISO) has to be queryable."""
     return (date.fromisoformat(issue) + timedelta(days=LIMIT)).isoformat()
-
-
-def deadline(issue: str, today: str) -> str | None:
-    """The rule that a certificate of that date falls under today: `deadline-near`, `deadline-missed` or None."""
-    days = days_since(issue, today)
-    if days > LIMIT:
-        return "deadline-missed"
-    return "deadline-near" if days >= NEAR else None

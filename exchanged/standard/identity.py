@@ -1,4 +1,4 @@
-"""Numbers of identity documents: form by type, check characters, and the birth date and gender they carry.
+"""Numbers of identity documents: form by type, and check characters.
 
 Functions take the code of the 证件类型 and a normalised number. Made from GB 11643 (resident ID, and the same layout in
 the permits 237, 238 and the 18-character 233), ICAO 9303 (the 15-character 233) and the published forms of the others.
@@ -58,14 +58,6 @@ def rounded(number: str) -> bool:
     return number.endswith("000")
 
 
-def upgraded(number: str) -> str | None:
-    """The 18 characters of a 15-digit resident ID, a proposal only: its holder's card must confirm it."""
-    if not _FIFTEEN.fullmatch(number):
-        return None
-    body = f"{number[:6]}19{number[6:]}"
-    return body + check_character(body)
-
-
 def check_character(body: str) -> str:
     """The GB 11643 check character (MOD 11-2) of 17 digits."""
     return _CHECK_CHARACTERS[sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, body, strict=True)) % 11]
@@ -92,31 +84,3 @@ def checksum_ok(id_type: str, number: str) -> bool | None:
 def region_ok(number: str, id_type: str = "201") -> bool:
     """Do the first two digits name a province? Asked of resident IDs (201) only; in the permits the form settles it."""
     return id_type != "201" or number[:2] in _REGIONS
-
-
-def birth_date(id_type: str, number: str) -> str | None:
-    """The birth date the number carries, in the shape `YYYY-MM-DD` but as written, so it may be no real date (and then
-    equals no valid 出生日期); None where it carries none or only a part of one."""
-    if not _carries(id_type, number):
-        return None
-    return f"{number[6:10]}-{number[10:12]}-{number[12:14]}"
-
-
-def birth_agrees(id_type: str, number: str, birth: str) -> bool:
-    """Can a holder of this number be born on `birth` (`YYYY-MM-DD`)? True where the number does not say.
-
-    The 15-character 233 carries a year of two digits, month and day.
-    """
-    carried = birth_date(id_type, number)
-    if carried is not None:
-        return carried == birth
-    if id_type == "233" and form_ok(id_type, number):
-        return number[7:13] == birth[2:].replace("-", "")
-    return True
-
-
-def gender(id_type: str, number: str) -> str | None:
-    """The gender the number carries, as the code 1 (男) or 2 (女); None where it carries none."""
-    if not _carries(id_type, number):
-        return None
-    return "1" if int(number[16]) % 2 else "2"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
-from functools import lru_cache
+from collections.abc import Mapping
 
 import numpy as np
 
 from exchanged.standard.arrow import Bits, Rows
-from exchanged.standard.catalogue import LEAVING_FROM, Catalogue
+from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.columns import FIRST_DATE, Words
 from exchanged.standard.scope import Scope
 
@@ -23,7 +21,7 @@ class Offers:
     def __init__(self, catalogue: Catalogue, words: Mapping[str, Words]) -> None:
         self._catalogue = catalogue
         self._names, self._directions = words["qualification"], words["direction"]
-        self._days = ["1000-01-01", *_turns(catalogue)]
+        self._days = ["1000-01-01", *catalogue.turns]
         self._turns = np.array([_number(day) for day in self._days[1:]], np.int32)
         self._verdicts: dict[int, str] = {}
         self._listed: dict[int, frozenset[str]] = {}
@@ -73,14 +71,6 @@ class Offers:
         codes = scope.codes("direction")[rows]
         known = [code for code in np.unique(codes).tolist() if self._directions.texts[code] in listed]
         scope.add("direction-unknown", "direction", rows[~np.isin(codes, known)])
-
-
-@lru_cache(4)
-def _turns(catalogue: Catalogue) -> Sequence[str]:
-    """Every day on which what the catalogue says of some name may change."""
-    entries = [entry for names in catalogue._entries.values() for group in names.values() for entry in group]
-    ends = {date.fromisoformat(entry.end) + timedelta(days=1) for entry in entries if entry.end}
-    return tuple(sorted({entry.start for entry in entries} | {day.isoformat() for day in ends} | {LEAVING_FROM}))
 
 
 def _present(pairs: Rows, size: int) -> tuple[Rows, Rows]:

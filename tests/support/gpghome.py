@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from exchanged.sealing.gnupg import AGENT_CONF, Gnupg
+from exchanged.keymaker import AGENT_CONF
+from exchanged.sealing.gnupg import Gnupg
 
 
 class Home:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
-from exchanged.standard import certificate, codes, dates, deadlines, identity, names, text
+from exchanged.standard import certificate, codes, dates, identity, names, text
 from exchanged.standard.catalogue import Catalogue
 from exchanged.standard.fields import FIELDS
+from tests.support import oracle
 from tests.support.screened import Award, screened
 
 Row = dict[str, str]
@@ -70,7 +71,7 @@ class Judge:
         """What of a row is screened: what is right, once for every certificate."""
         twice = {("duplicate-record", number, None), ("duplicate-certificate", number, NAME_OF["certificate_number"])}
         known = dict.fromkeys(row) if twice & found else {key: row[key] if key in right else None for key in row}
-        odd = known["certificate_number"] and not certificate.body_ok(row["certificate_number"])
+        odd = known["certificate_number"] and not oracle.body_ok(row["certificate_number"])
         return Award(
             number,
             None if odd else known["certificate_number"],
@@ -106,7 +107,7 @@ class Judge:
             parsed = dates.parse(raw)
             if not isinstance(parsed, str):
                 return parsed.value
-            return "date-out-of-range" if dates.out_of_range(parsed, self.today) else None
+            return "date-out-of-range" if oracle.out_of_range(parsed, self.today) else None
         if key in codes.CODES:
             return None if value in codes.CODES[key] else "bad-code"
         if key in ("id_number", "certificate_number") and text.was_number(value):
@@ -135,11 +136,11 @@ class Judge:
         number = row["certificate_number"]
         if "certificate_number" in wrong:
             return
-        if "issue_date" not in wrong and not certificate.year_agrees(number, row["issue_date"]):
+        if "issue_date" not in wrong and not oracle.year_agrees(number, row["issue_date"]):
             yield "certificate_number", "certificate-number-year", False
-        if not certificate.body_ok(number):
+        if not oracle.body_ok(number):
             yield "certificate_number", "certificate-number-body", False
-        if "level" not in wrong and certificate.parts(number).level != row["level"]:
+        if "level" not in wrong and number[10] != row["level"]:
             yield "certificate_number", "certificate-number-level", False
 
     def _person(self, row: Row, wrong: set[str]) -> Iterator[tuple[str, str, bool]]:
@@ -147,22 +148,22 @@ class Judge:
         if (
             "birth_date" not in wrong
             and "issue_date" not in wrong
-            and dates.under_16(row["birth_date"], row["issue_date"])
+            and oracle.under_16(row["birth_date"], row["issue_date"])
         ):
             yield "birth_date", "issued-before-16", False
         if "id_number" in wrong or "id_type" in wrong:
             return
         if not identity.region_ok(number, kind):
             yield "id_number", "id-region", False
-        if "birth_date" not in wrong and not identity.birth_agrees(kind, number, row["birth_date"]):
+        if "birth_date" not in wrong and not oracle.birth_agrees(kind, number, row["birth_date"]):
             yield "id_number", "id-birth-mismatch", False
-        if "gender" not in wrong and identity.gender(kind, number) not in (None, row["gender"]):
+        if "gender" not in wrong and oracle.gender(kind, number) not in (None, row["gender"]):
             yield "id_number", "id-gender-mismatch", False
 
     def _award(self, row: Row, wrong: set[str]) -> Iterator[tuple[str, str, bool]]:
         if "issue_date" in wrong:
             return
-        rule = deadlines.deadline(row["issue_date"], self.today)
+        rule = oracle.deadline(row["issue_date"], self.today)
         if rule:
             yield "issue_date", rule, False
         if "qualification" in wrong:
