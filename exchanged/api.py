@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exchanged import filenames
 from exchanged.batch import Checks, Limits
 from exchanged.errors import NotYet
 
@@ -40,7 +41,6 @@ def check(
     whether it is there. Raises OSError when it cannot be written.
     """
     import dataclasses
-    import unicodedata
 
     from exchanged import config
     from exchanged.report import document
@@ -50,9 +50,7 @@ def check(
 
     checks = config.checks(settings, today()) if settings else Checks(today=today())
     checks = dataclasses.replace(checks, limit=limit)
-    files = sorted(
-        ((path.name, path) for path in map(Path, paths)), key=lambda pair: unicodedata.normalize("NFC", pair[0])
-    )
+    files = sorted(((path.name, path) for path in map(Path, paths)), key=lambda pair: filenames.order(pair[0]))
     with Sandbox() as sandbox:
         result, _ = checking.check(files, checks, sandbox, progress=progress)
         said = document.check(result, language)

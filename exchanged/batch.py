@@ -111,6 +111,9 @@ THRESHOLDS: Mapping[str, int] = {"many-awards": 4, "level-jump-days": 365, "dail
 """Where screening begins to ask: most awards of one person in 365 days, days within which a rise of two levels is too
 fast, most certificates of one centre on one day, most serials that may be missing between two certificates."""
 
+NEVER_OFF = frozenset({"required", "bad-code", "bad-date", "too-long"})
+"""Rules of a cell that cannot be switched off, as those of a whole file cannot."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checks:

@@ -9,7 +9,6 @@ Ends    never by a file's content. Meant to run in a child process with limits, 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from exchanged import filenames
 from exchanged.batch import Checks, Finding, Reading, Severity
 from exchanged.indexing import Index
 from exchanged.reading import read
@@ -166,7 +166,7 @@ def table(files: Files, checks: Checks) -> Iterator[bytes]:
 
 
 def _parts(files: Files, checks: Checks, normaliser: Normaliser) -> Iterator[tuple[Reading, Iterator[Part]]]:
-    ordered = sorted(files, key=lambda file: unicodedata.normalize("NFC", file[0]))
+    ordered = sorted(files, key=lambda file: filenames.order(file[0]))
     for number, (name, source) in enumerate(ordered):
         source.seek(0)
         reading = read(source, name, checks.limits)

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from exchanged import editions, sections, seen, shapes
-from exchanged.batch import THRESHOLDS, Checks, Limits
+from exchanged.batch import NEVER_OFF, THRESHOLDS, Checks, Limits
 from exchanged.errors import ConfigError, ConfigProblem, NotYet
 from exchanged.sections import Section, closing
 from exchanged.settings import (
@@ -36,7 +36,6 @@ __all__ = ["DEFAULT_PATH", "Settings", "checks", "credential", "credential_path"
 
 DEFAULT_PATH = Path("/etc/exchanged/exchanged.yaml")
 STANDARD_DATA = Path(__file__).parent / "standard" / "data"
-NOT_SWITCHED_OFF = frozenset({"required", "bad-code", "bad-date", "too-long"})
 MOST = {"many-awards": 10_000, "level-jump-days": 36_500, "daily-burst": 100_000_000, "serial-gap": 99_999}
 _DAY = 86400.0
 
@@ -206,7 +205,7 @@ def _severity(section: Section) -> dict[str, str]:
     chosen = {}
     for rule in section.entries.keys() & rules.keys():
         chosen[rule] = section.take(rule, shapes.choice("error", "hold", "warn", "off"), "error")
-        if chosen[rule] == "off" and (rules[rule] == "file" or rule in NOT_SWITCHED_OFF):
+        if chosen[rule] == "off" and (rules[rule] == "file" or rule in NEVER_OFF):
             section.report(section.at(rule), "config.rule_fixed", section.entries[rule], rule=rule)
     section.known.extend(rules)
     return chosen

@@ -13,12 +13,11 @@ import datetime as dt
 import os
 import threading
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, log, seen
+from exchanged import disk, filenames, log, seen
 from exchanged.batch import Finding, Severity
 from exchanged.drop import content_name, stem_of
 from exchanged.endings import by_level
@@ -186,7 +185,7 @@ def printed(settings: Settings, batch: Record, counts: Sequence[Mapping[str, Any
 
 def unclaimed(settings: Settings | None, paths: Sequence[Path], checked: Mapping[str, Any], today: str) -> Form:
     """What the form says of valid files that are still to be dropped: as if they were claimed today."""
-    ordered = sorted(paths, key=lambda path: unicodedata.normalize("NFC", path.name))
+    ordered = sorted(paths, key=lambda path: filenames.order(path.name))
     stem = stem_of(paths[0].name) if len(paths) == 1 else paths[0].resolve().parent.name
     data_type = settings.intake.data_types[0] if settings else DATA_TYPE
     digests = [disk.sha256(path) for path in ordered]

@@ -41,7 +41,6 @@ SOON = 30  # days
 OLDEST_GPG = (2, 2, 20)
 _BUILT = 1_780_000_000  # Unix seconds; no clock can truly be before this
 _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
-_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "glusterfs", "ceph"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +124,8 @@ def _folders(settings: Settings) -> Iterator[Line]:
     yield _folder("sealing.gnupg_home", settings.sealing.gnupg_home, private=True)
     if len(os.fsencode(settings.sealing.gnupg_home)) > LONGEST_HOME:
         yield Line("sealing.gnupg_home", FAIL, "setup.path_long", {"limit": LONGEST_HOME})
-    kind = disk.filesystem(folders.drop)[0]
-    if kind in _REMOTE or kind.startswith("fuse"):
+    kind, caveats = disk.filesystem(folders.drop)
+    if "remote" in caveats:
         yield Line("folders.drop", WARN, "doctor.drop_remote", {"filesystem": kind})
 
 

@@ -7,12 +7,11 @@ Redo    each file is written whole under its own name again; what is destroyed a
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchanged import __version__, comparison, config, disk, evidence, log, report
+from exchanged import __version__, comparison, config, disk, evidence, filenames, log, report
 from exchanged.batch import Finding
 from exchanged.errors import Refused
 from exchanged.ledger import Ledger, Record, Source, now
@@ -159,16 +158,12 @@ def grouped(findings: Sequence[Finding], names: Sequence[str]) -> list[dict[str,
 
 def sorted_sheets(sources: Sequence[Source]) -> list[Source]:
     """The spreadsheets of a batch in the order in which they are checked and sent: by name, NFC."""
-    return sorted((one for one in sources if one.position), key=lambda one: unicodedata.normalize("NFC", one.name))
+    return sorted((one for one in sources if one.position), key=lambda one: filenames.order(one.name))
 
 
 def slip_name(batch: Record, ending: str) -> str:
     """`<stem>.<batch>.txt`, the stem cut where the name would be too long for a file system."""
-    tail = f".{batch.id}.{ending}"
-    stem = batch.stem
-    while len((stem + tail).encode("utf-8", "surrogateescape")) > 255:
-        stem = stem[:-1]
-    return stem + tail
+    return filenames.cut(batch.stem, f".{batch.id}.{ending}")
 
 
 def slip_facts(batch: Record, ledger: Ledger, settings: Settings) -> dict[str, Any]:

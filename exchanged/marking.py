@@ -10,11 +10,10 @@ Ends    False where there is nothing to mark: no data could be told in the file,
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from exchanged import checking
+from exchanged import checking, filenames
 from exchanged.batch import Checks, Severity
 from exchanged.reading import whole
 from exchanged.reading.exact import column_of
@@ -40,7 +39,7 @@ def annotate(
     `more`, groups of findings that no check of the files makes, each with rule, severity, file (index, or None for
     what is about none of them), column, facts and rows.
     """
-    ordered = sorted(files, key=lambda file: unicodedata.normalize("NFC", file[0]))
+    ordered = sorted(files, key=lambda file: filenames.order(file[0]))
     everything = _everything(ordered, checks, not told["given_back"], progress)
     reading = everything.readings[at]
     if not reading.header_row:

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from exchanged import disk, seen
+from exchanged import disk, filenames, seen
 from exchanged.drop import survey
 from exchanged.endings import by_level
 from exchanged.engine import brief
@@ -67,9 +67,7 @@ def trace(ledger: Ledger, secrets: Secrets, number: str) -> dict[str, Any]:
         batch = ledger.batch(one.batch)
         if batch is None:
             continue
-        sheets = sorted(
-            (s for s in ledger.sources(batch) if s.position), key=lambda s: unicodedata.normalize("NFC", s.name)
-        )
+        sheets = sorted((s for s in ledger.sources(batch) if s.position), key=lambda s: filenames.order(s.name))
         places.append(
             {
                 **row(batch),

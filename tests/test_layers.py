@@ -42,6 +42,7 @@ LAYERS = [
         "disk",
         "config",
         "editions",
+        "filenames",
         "settings",
         "sections",
         "shapes",

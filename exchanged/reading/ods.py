@@ -31,13 +31,7 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
     if "encrypted-package" in archive or _encrypted(archive):
         raise Trouble("file-encrypted")
     content = Content(Sheets(name, limits), limits)
-    parser = safe_parser()
-    parser.StartElementHandler = content.start
-    parser.EndElementHandler = content.end
-    parser.CharacterDataHandler = content.text
-    for block in archive.xml("content.xml", SMALL):
-        parser.Parse(block, False)
-    parser.Parse(b"", True)
+    content.parse(archive)
     return content.sheets.reading(content.epoch_1904)
 
 
@@ -73,6 +67,16 @@ class Content:
         self.size = 0
         self.in_paragraph = 0
         self.blanks = 0
+
+    def parse(self, archive: Archive) -> None:
+        """All of the content, piece by piece."""
+        parser = safe_parser()
+        parser.StartElementHandler = self.start
+        parser.EndElementHandler = self.end
+        parser.CharacterDataHandler = self.text
+        for block in archive.xml("content.xml", SMALL):
+            parser.Parse(block, False)
+        parser.Parse(b"", True)
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = local(tag)

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from exchanged.batch import Cells, Chunk, Kind, Limits
 from exchanged.reading import biff, csvfile, exact, header, ods, sniff, strings, widths, xls, xlsx
-from exchanged.reading.archive import SMALL, Archive, safe_parser
+from exchanged.reading.archive import SMALL, Archive
 from exchanged.reading.bytescan import Unusual
 from exchanged.reading.cells import Collector, Value
 from exchanged.reading.columns import Columns
@@ -183,14 +183,7 @@ class _One(Sheets):
 def _ods(source: BinaryIO, limits: Limits, place: Place) -> Whole | None:
     archive = Archive(source, limits)
     one = _One("", limits, place)
-    content = ods.Content(one, limits)
-    parser = safe_parser()
-    parser.StartElementHandler = content.start
-    parser.EndElementHandler = content.end
-    parser.CharacterDataHandler = content.text
-    for block in archive.xml("content.xml", SMALL):
-        parser.Parse(block, False)
-    parser.Parse(b"", True)
+    ods.Content(one, limits).parse(archive)
     return one.rows.whole(widths.of_ods(archive, place.sheet or ""))
 
 

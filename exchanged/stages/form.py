@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, seen
+from exchanged import disk, filenames, seen
 from exchanged.errors import NotYet
 from exchanged.form.write import FontMissing, Form, find_font
 from exchanged.sandbox import Bounds, Died, Sandbox
@@ -76,12 +76,6 @@ def _is(path: Path, digest: str) -> bool:
 def name(stem: str, taken: set[str], batch: str) -> str:
     """`<stem>.pdf`; with the batch's name where another form has that. Cut where it is too long for a file system."""
     tail = ".pdf"
-    if _cut(stem, tail) in taken:
+    if filenames.cut(stem, tail) in taken:
         tail = f".{batch}.pdf"
-    return _cut(stem, tail)
-
-
-def _cut(stem: str, tail: str) -> str:
-    while len((stem + tail).encode("utf-8", "surrogateescape")) > 255:
-        stem = stem[:-1]
-    return stem + tail
+    return filenames.cut(stem, tail)

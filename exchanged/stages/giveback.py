@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from exchanged import disk
+from exchanged import disk, filenames
 from exchanged.ledger import Source
 
 FILE_MODE = 0o660  # the clerks' group, inherited from the folder, reads and takes them away
@@ -27,7 +27,6 @@ MARKED = ".annotated.xlsx"
 REPORTS = ("report.html", "report.json")
 CHANGED = ".changed"  # behind the name of a file that someone has changed in the spool
 BATCH = re.compile(r"[a-z0-9]+-\d{8}-[0-9a-f]{10}(-\d+)?")  # what a batch may be called: other folders are not ours
-LONGEST = 255  # bytes of a file's name
 
 
 def give_back(
@@ -79,7 +78,7 @@ def _fill(
             os.close(fd)
         if digest != source.sha256:
             altered.append(source.name)
-            copied.rename(part / _cut(copied.name, CHANGED))
+            copied.rename(part / filenames.cut(copied.name, CHANGED))
     reports = add(part, altered)
     disk.write_all(part, {_unused(part, name): content for name, content in reports.items()}, FILE_MODE)
     return len(altered)
@@ -104,19 +103,12 @@ def _keep(target: Path, part: Path) -> None:
             path.rename(kept)
 
 
-def _cut(start: str, tail: str) -> str:
-    """Both together, the start cut where the name would be too long."""
-    while len(f"{start}{tail}".encode("utf-8", "surrogateescape")) > LONGEST:
-        start = start[:-1]
-    return f"{start}{tail}"
-
-
 def _free(folder: Path, name: str) -> Path:
     """Where to put an original: a spreadsheet and a scan may have had one name, each at its time."""
     path = wanted = folder / name
     number = 2
     while path.exists():
-        path = folder / _cut(f"{number}-{wanted.stem}", wanted.suffix[:20])
+        path = folder / filenames.cut(f"{number}-{wanted.stem}", wanted.suffix[:20])
         number += 1
     return path
 
@@ -137,7 +129,7 @@ def marked_name(folder: Path, name: str) -> str:
     stem = name.rpartition(".")[0] or name
     again = [(name, f".{number}{MARKED}") for number in range(2, 1000)]
     for start, tail in [(stem, MARKED), (name, MARKED), *again]:
-        marked = _cut(start, tail)
+        marked = filenames.cut(start, tail)
         if not (folder / marked).exists():
             return marked
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

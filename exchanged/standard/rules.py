@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from exchanged.batch import THRESHOLDS, Severity
+from exchanged.batch import NEVER_OFF, THRESHOLDS, Severity
 from exchanged.standard.fields import FIELDS
 from exchanged.standard.tables import DATA, rows
 
@@ -45,9 +45,7 @@ RULES: dict[str, Rule] = {
     for row in rows("rules")
 }
 
-FIXED: frozenset[str] = frozenset(
-    {"required", "bad-code", "bad-date", "too-long"} | {rule.name for rule in RULES.values() if rule.scope == "file"}
-)
+FIXED: frozenset[str] = NEVER_OFF | {rule.name for rule in RULES.values() if rule.scope == "file"}
 """Rules that cannot be switched off; their severity may still be another."""
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import paramiko
 
 from exchanged.errors import NotYet
+from exchanged.shapes import HOST_KEY_TYPES
 
-KINDS = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 NOBODY = "none"
 
 
@@ -32,7 +32,7 @@ def _blob(kind: str, encoded: str) -> bytes | None:
         blob = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return blob if kind in KINDS and blob[4 : 4 + int.from_bytes(blob[:4])] == kind.encode() else None
+    return blob if kind in HOST_KEY_TYPES and blob[4 : 4 + int.from_bytes(blob[:4])] == kind.encode() else None
 
 
 def _names(pattern: str, host: str) -> bool:
@@ -66,7 +66,7 @@ def pinned(entries: Iterable[str], host: str, port: int) -> tuple[bytes, ...]:
     found: list[bytes] = []
     for entry in entries:
         kind, _, rest = entry.strip().partition(" ")
-        if kind in KINDS:
+        if kind in HOST_KEY_TYPES:
             blob = _blob(kind, rest.split()[0] if rest.split() else "")
             found += [blob] if blob else []
             continue

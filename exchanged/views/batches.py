@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from exchanged import filenames
 from exchanged.messages import advice, duration, size, text
 from exchanged.views.page import Page, Span
 
@@ -282,7 +282,7 @@ def _warnings(page: Page, batch: Found, language: str) -> None:
 
 def _place(one: Found, batch: Found, language: str) -> str:
     names = (source["name"] for source in batch.get("sources", ()) if source["role"] != "scan")
-    sheets = sorted(names, key=lambda name: unicodedata.normalize("NFC", name))
+    sheets = sorted(names, key=filenames.order)
     name = sheets[one["sheet"] - 1] if len(sheets) > 1 and "sheet" in one else ""
     row = text("check.row", language, rows=one["row"]) if "row" in one else ""
     return " ".join(part for part in (name, row, one.get("column")) if part)
