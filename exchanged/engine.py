@@ -21,8 +21,8 @@ from typing import Any
 from exchanged import disk, evidence, log, reserve, seen
 from exchanged.board import Board
 from exchanged.drop import FOREIGN, Group
-from exchanged.errors import NotYet
-from exchanged.flow import Flow, disk_code, whose
+from exchanged.errors import NotYet, disk_code
+from exchanged.flow import Flow, whose
 from exchanged.ledger import Record
 from exchanged.sandbox import Sandbox
 from exchanged.settings import Settings

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from exchanged.batch import Fact, Finding
+
+_DISK = {
+    errno.ENOSPC: "disk.full",
+    errno.EDQUOT: "disk.full",
+    errno.ENOENT: "folder.missing",
+    errno.ENOTDIR: "folder.missing",
+    errno.EROFS: "disk.read_only",
+    errno.EFBIG: "disk.full",  # a limit for this process
+    errno.EACCES: "folder.denied",
+    errno.EPERM: "folder.denied",
+    errno.EMFILE: "system.exhausted",
+    errno.ENFILE: "system.exhausted",
+    errno.ENOMEM: "system.exhausted",
+    errno.EAGAIN: "system.exhausted",
+}
 
 
 class Problem(Exception):
@@ -61,3 +77,8 @@ class ConfigError(Exception):
     def __init__(self, problems: tuple[ConfigProblem, ...]) -> None:
         super().__init__(f"{len(problems)} configuration problem(s)")
         self.problems = problems
+
+
+def disk_code(error: OSError) -> str:
+    """The reason that an error of the operating system is."""
+    return _DISK.get(error.errno or 0, "disk.failed")

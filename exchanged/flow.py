@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from exchanged import disk, log, seen
-from exchanged.errors import Held, IntegrityFailure, NotYet, Refused
+from exchanged.errors import Held, IntegrityFailure, NotYet, Refused, disk_code
 from exchanged.ledger import Ledger, Record, now
 from exchanged.settings import Settings
 from exchanged.states import BEFORE_DELIVERY, OPERATOR, ROUTE, TERMINAL, Lane, State, Step
@@ -33,21 +33,6 @@ UNSURE = ("delivery.outcome_unknown", "delivery.gone")  # whether the server has
 FAILURES = 3  # of a step by a fault of ours, one after the other
 PAUSE = 5.0  # seconds without a new step after the ledger could not be written
 DEATHS = 10  # of the process during a step: hostile input dies in children, so this is mostly power, memory or a kill
-
-_DISK = {
-    errno.ENOSPC: "disk.full",
-    errno.EDQUOT: "disk.full",
-    errno.ENOENT: "folder.missing",
-    errno.ENOTDIR: "folder.missing",
-    errno.EROFS: "disk.read_only",
-    errno.EFBIG: "disk.full",  # a limit for this process
-    errno.EACCES: "folder.denied",
-    errno.EPERM: "folder.denied",
-    errno.EMFILE: "system.exhausted",
-    errno.ENFILE: "system.exhausted",
-    errno.ENOMEM: "system.exhausted",
-    errno.EAGAIN: "system.exhausted",
-}
 
 
 def delay(attempts: int) -> float:
@@ -311,11 +296,6 @@ def _goes_on(step: Step, go_on: Callable[[], bool]) -> bool:
     if after is None:
         return False
     return step.done is State.DELIVERED or (after.lane is step.lane and go_on())
-
-
-def disk_code(error: OSError) -> str:
-    """The reason that an error of the operating system is."""
-    return _DISK.get(error.errno or 0, "disk.failed")
 
 
 def whose(settings: Settings, error: OSError) -> str:

@@ -15,8 +15,7 @@ from exchanged import disk, filenames, seen
 from exchanged.drop import survey
 from exchanged.endings import by_level
 from exchanged.engine import brief
-from exchanged.errors import NotYet
-from exchanged.flow import disk_code
+from exchanged.errors import NotYet, disk_code
 from exchanged.ledger import Ledger, Record
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings

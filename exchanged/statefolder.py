@@ -18,8 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from exchanged import reserve
-from exchanged.errors import NotYet
-from exchanged.flow import disk_code
+from exchanged.errors import NotYet, disk_code
 from exchanged.ledger import Ledger
 from exchanged.secrets import Secrets
 from exchanged.settings import Settings
