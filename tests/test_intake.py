@@ -16,6 +16,7 @@ import pytest
 from exchanged.drop import BOARD
 from exchanged.messages import text
 from tests.support import records, scans
+from tests.support.faults import said
 from tests.support.world import World
 
 pytestmark = pytest.mark.usefixtures("warm")
@@ -137,7 +138,9 @@ def test_a_newer_sheet_of_the_same_name_replaces_a_waiting_one(world: World) -> 
     first = world.once()["batches"][0]["batch"]
     world.sheet("一月", 7, seed=2)
     done = world.once()
-    assert {one["batch"]: one["state"] for one in done["batches"]}[first] == "superseded"
+    new = next(one["batch"] for one in done["batches"] if one["batch"] != first)
+    assert {one["batch"]: one["state"] for one in done["batches"]} == {first: "superseded", new: "validated"}
+    assert [(line["batch"], line["replaced_by"]) for line in said(world.log, "batch.superseded")] == [(first, new)]
     world.scan("一月")
     done = world.once()
     assert [(one["state"], one["rows"]) for one in done["batches"]] == [("closed", 7)]

@@ -52,15 +52,15 @@ def test_a_line_has_time_level_event_batch_and_fields_in_that_order(lines: Any) 
     [
         ("batch.held", {"reason": "张三"}),
         ("batch.held", {"reason": ID}),
-        ("batch.held", {"class": "11000019900307001"}),
-        ("batch.claimed", {"files": 110000199003070015}),
-        ("batch.claimed", {"name_hash": "110000199003070015"}),
-        ("batch.claimed", {"batch": ID}),
-        ("batch.claimed", {"lane": "a b"}),
+        ("daemon.step_failed", {"class": "11000019900307001"}),
+        ("intake.claimed", {"files": 110000199003070015}),
+        ("intake.refused_kind", {"name_hash": "110000199003070015"}),
+        ("intake.claimed", {"batch": ID}),
+        ("intake.refused_kind", {"kind": "a b"}),
         ("daemon.step_failed", {"place": "王小明.py:1"}),
         ("delivery.unreachable", {"host": "h\nevil"}),
         ("delivery.host_key_mismatch", {"offered": "not a fingerprint"}),
-        ("batch.closed", {"seconds": "3"}),
+        ("daemon.ready", {"seconds": "3"}),
     ],
 )
 def test_a_value_of_another_shape_becomes_a_question_mark(lines: Any, event: str, fields: dict[str, Any]) -> None:

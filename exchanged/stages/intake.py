@@ -204,11 +204,8 @@ class Intake:
         scan_first = sorted(claimed, key=lambda pair: (not pair[0].is_scan, _nfc(pair[1].name)))
         part = self._spool / f".{token}{disk.PART}"
         part.mkdir(mode=0o700)
-        sources = []
-        position = 0 if any(item.is_scan for item, _ in claimed) else 1
-        for _, path in scan_first:
-            sources.append(self._copy(path, part / str(position), position, token))
-            position += 1
+        first = 0 if any(item.is_scan for item, _ in claimed) else 1
+        sources = [self._copy(path, part / str(at), at, token) for at, (_, path) in enumerate(scan_first, first)]
         sources += self._keep_older(old, part, sources)
         disk.sync_folder(part)
         disk.sync_folder(self._spool)
@@ -218,8 +215,10 @@ class Intake:
         pairing = self.pairing(group.data_type, group.stem + alone)
         self._ledger.claim(name, group.stem, group.data_type, pairing, sources, replaces=old)
         part.rename(self._spool / name)  # after a crash `recover` does it
-        if old is not None and old.reason == OPERATOR:
-            log.emit("batch.held", batch=name, reason=OPERATOR)
+        if old is not None:
+            log.emit("batch.superseded", batch=old.id, replaced_by=name)
+            if old.reason == OPERATOR:
+                log.emit("batch.held", batch=name, reason=OPERATOR)
         log.emit("intake.claimed", batch=name, files=len(sources), bytes=sum(source.bytes for source in sources))
         self._finish(group.lane / CLAIMS / token)
         if group.folder is not None and sources[0].position == 0:
