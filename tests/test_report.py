@@ -110,6 +110,13 @@ def test_the_page_needs_nothing_from_elsewhere_and_no_script() -> None:
     assert page.addresses == []
 
 
+def test_a_direction_mark_in_a_name_turns_no_line_of_the_page() -> None:
+    named = {**CHECKED, "files": [{**CHECKED["files"][0], "name": "a\u202eb.xlsx"}]}
+    marked, altered = ("c\u202ed.annotated.xlsx",), ("e\u202ef.csv",)
+    files = report.reports("jx-1", "g\u202eh", named, (), "zh", marked=marked, altered=altered)
+    assert "\u202e" not in files["report.html"].decode()
+
+
 def test_the_page_says_first_what_to_do_then_lists_by_rule_and_row() -> None:
     page, _ = rejected()
     order = [page.text.index(word) for word in ("先做这几件事", "按问题分类", "逐行清单")]
