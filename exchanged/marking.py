@@ -107,7 +107,9 @@ def _sheet(
         if group["file"] in (at, None):
             column, facts, rows = group["column"], group["facts"], group["rows"]
             collector.group(group["rule"], Severity(group["severity"]), column, facts, rows)
-    return annotated.Sheet(found, collector.marks(), last, place, reading.sheet or _stem(reading.file))
+    return annotated.Sheet(
+        found, collector.marks(), last, place, reading.sheet or _stem(reading.file), reading.epoch_1904
+    )
 
 
 def _stem(name: str) -> str:

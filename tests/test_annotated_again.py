@@ -86,6 +86,23 @@ def test_marked_once_more_the_reasons_take_the_place_of_the_old_ones(save: Save,
     assert [cell.value for cell in again[1]][:12] == list(HEADERS)
 
 
+def test_days_counted_from_1904_stay_the_days_they_are() -> None:
+    """As numbers, as text, and as dates."""
+    book = openpyxl.load_workbook(io.BytesIO(sheet()))
+    book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
+    page = book.worksheets[0]
+    kind, number, born, issued = (HEADERS.index(name) + 1 for name in ("证件类型", "证件号码", "出生日期", "发证日期"))
+    days = [(31477, 44691), ("31477", "44691"), (dt.date(1990, 3, 7), dt.date(2026, 5, 12))]
+    for row, (first, second) in enumerate(days, 2):
+        page.cell(row, kind).value, page.cell(row, number).value = "227", f"E1234567{row}"
+        page.cell(row, born).value, page.cell(row, issued).value = first, second
+    made = io.BytesIO()
+    book.save(made)
+    before, after = checked(made.getvalue()), checked(marked(made.getvalue()))
+    assert before.digest and after.digest == before.digest
+    assert [str(each) for each in after.findings] == [str(each) for each in before.findings]
+
+
 def test_a_csv_saved_from_it_is_accepted_too() -> None:
     page = data(corrected(marked(sheet(**WRONG))))
     rows = [["" if cell.value is None else cell.value for cell in row] for row in page.iter_rows()]

@@ -51,13 +51,14 @@ class TooLong(Exception):
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """The sheet to write: as it was read, what is wrong, the last row with a record, the 0-based column for the
-    reasons, and the sheet's name."""
+    reasons, the sheet's name, and whether its dates are counted from 1904 on."""
 
     whole: Whole
     marks: Marks
     last: int
     reason: int
     name: str
+    epoch_1904: bool = False
 
 
 def reason_column(whole: Whole) -> int:
@@ -93,7 +94,7 @@ def write(out: BinaryIO, sheet: Sheet, told: front.Told, most: int = LARGEST) ->
 def _frame(sheet: Sheet, told: front.Told, first: Chunk | None, language: str) -> tuple[bytes, str, dict[Any, int]]:
     """The workbook without the sheet's rows, the member they belong in, and the number of each cell format."""
     made = io.BytesIO()
-    book = xlsxwriter.Workbook(made, {"in_memory": True})
+    book = xlsxwriter.Workbook(made, {"in_memory": True, "date_1904": sheet.epoch_1904})
     book.set_properties({"title": clean(told.file), "author": "exchanged"})
     names = front.sheet_names(sheet.name, language)
     summary, page = book.add_worksheet(names[0]), book.add_worksheet(names[1])
@@ -178,7 +179,7 @@ def _above(sheet: Sheet, styles: Mapping[Any, int], language: str) -> Iterator[b
         family = _formats(styles, HEADER if header else TITLE)
         gravity = _gravity(sheet.marks, np.array([number], np.int32), [*given])
         columns = [
-            Column(column, made_of([value[1]], [value[0]]), gravity[column], family)
+            Column(column, made_of([value[1]], [value[0]]), gravity[column], family, sheet.epoch_1904)
             for column, value in sorted(given.items())
         ]
         yield from rows(np.array([number], np.int32), columns)
@@ -196,6 +197,7 @@ def _below(sheet: Sheet, styles: Mapping[Any, int], chunks: Iterator[Chunk]) -> 
                 chunk.columns[str(column)],
                 gravity[column],
                 _formats(styles, FIELD if column in fields else OTHER),
+                sheet.epoch_1904,
             )
             for column in present
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -37,7 +37,7 @@ _BLANKS = b" \t\r\n"
 _ODD = r"[\x00-\x08\x0b-\x1f]|\x{FFFE}|\x{FFFF}|_x[0-9A-Fa-f]{4}_"  # RE2
 _ODD_ONE = re.compile(r"[\x00-\x08\x0b-\x1f\uFFFE\uFFFF]|_(?=x[0-9A-Fa-f]{4}_)")
 _GENERAL = 1e11  # from here on Excel's general format no longer shows all digits of a whole number
-_EPOCH = datetime(1899, 12, 30)
+_EPOCH, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)
 _FIRST, _LEAP = datetime(1900, 1, 1), datetime(1900, 3, 1)  # Excel believes in 1900-02-29
 
 Formats = Callable[[int, int], int]  # slot and gravity to the number of a cell format
@@ -48,12 +48,14 @@ _compute = cast(Any, pc)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of some rows: its 0-based place, its cells, how grave each is, its formats."""
+    """One column of some rows: its 0-based place, its cells, how grave each is, its formats, and whether the days of
+    its dates are counted from 1904 on, as in the clerk's workbook: a bare number may be one of them."""
 
     place: int
     cells: Cells
     gravity: Gravities
     formats: Formats
+    epoch_1904: bool = False
 
 
 def rows(numbers: npt.NDArray[np.int32], columns: Sequence[Column]) -> Iterator[bytes]:
@@ -70,7 +72,7 @@ def rows(numbers: npt.NDArray[np.int32], columns: Sequence[Column]) -> Iterator[
 def _part(column: Column, at: int, step: int) -> Column:
     kind = column.cells.kind
     cells = Cells(column.cells.text.slice(at, step), kind if isinstance(kind, Kind) else kind[at : at + step])
-    return Column(column.place, cells, column.gravity[at : at + step], column.formats)
+    return replace(column, cells=cells, gravity=column.gravity[at : at + step])
 
 
 def _piece(numbers: npt.NDArray[np.int32], columns: Sequence[Column]) -> bytes:
@@ -83,7 +85,7 @@ def _piece(numbers: npt.NDArray[np.int32], columns: Sequence[Column]) -> bytes:
 
 def _cells(written: Any, column: Column) -> Any:
     """The cells of one column; null where there is none."""
-    values, slots = _values(column.cells)
+    values, slots = _values(column.cells, column.epoch_1904)
     slots[(slots == NOTHING) & (column.gravity > 0)] = BLANK
     code = slots * 4 + column.gravity
     used = np.unique(code)
@@ -113,7 +115,7 @@ def _around(slot: int, style: int) -> tuple[str, str]:
     return f'" s="{style}"{kind}><v>', "</v></c>"
 
 
-def _values(cells: Cells) -> tuple[pa.StringArray, Slots]:
+def _values(cells: Cells, epoch_1904: bool) -> tuple[pa.StringArray, Slots]:
     """What is written into each cell, and how."""
     text = arrow.filled(cells.text)
     length = arrow.lengths(text)
@@ -128,7 +130,7 @@ def _values(cells: Cells) -> tuple[pa.StringArray, Slots]:
     for kind, write in _OTHERS.items():
         at = np.flatnonzero(kinds == kind)
         if len(at):
-            text = _written(text, at, write, slots)
+            text = _written(text, at, _date_1904 if epoch_1904 and kind is Kind.DATE else write, slots)
     return text, slots
 
 
@@ -206,8 +208,17 @@ def _date(value: str) -> tuple[str, int]:
     if moment < _FIRST:
         return value, TEXT
     past = moment - _EPOCH
-    days = past.days - (moment < _LEAP)
-    return (repr(days + past.seconds / 86_400), MOMENT) if past.seconds else (str(days), DATE)
+    return _serial(past.days - (moment < _LEAP), past.seconds)
+
+
+def _date_1904(value: str) -> tuple[str, int]:
+    moment = datetime.fromisoformat(value).replace(tzinfo=None)
+    past = moment - _EPOCH_1904
+    return (value, TEXT) if moment < _EPOCH_1904 else _serial(past.days, past.seconds)
+
+
+def _serial(days: int, seconds: int) -> tuple[str, int]:
+    return (repr(days + seconds / 86_400), MOMENT) if seconds else (str(days), DATE)
 
 
 def _truth(value: str) -> tuple[str, int]:
