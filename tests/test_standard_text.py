@@ -47,6 +47,7 @@ NAMES = [
     ("阿依古丽。买买提", "阿依古丽·买买提"),
     ("JOHN R. SMITH", "JOHN R. SMITH"),
     ("J.R.Smith", "J.R.Smith"),
+    ("J．R．Smith", "J·R·Smith"),
     ("José.", "José."),
     ("O'Neil", "O'Neil"),
 ]

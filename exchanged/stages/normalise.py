@@ -108,7 +108,9 @@ def _code(key: str, raw: str) -> Meaning:
     if text.is_error(cleaned):
         return ERROR
     found = codes.code(key, cleaned)
-    return Meaning(cleaned, "bad-code") if found is None else Meaning(found)
+    if found is None or text.runs_as_formula(cleaned):  # of what is compound only a part may have been known
+        return Meaning(cleaned, "bad-code")
+    return Meaning(found)
 
 
 def _date(raw: str, epoch_1904: bool) -> Meaning:

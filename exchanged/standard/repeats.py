@@ -24,7 +24,7 @@ Groups = npt.NDArray[np.int64]
 _NO_NUMBER = np.uint64(0xF << 60)  # no packed decimal number begins with F
 _KEPT = (
     *("name", "birth_date", "gender", "issue_date", "certificate_number", "serial", "id_number"),
-    *("qualification", "direction", "level", "centre"),
+    *("qualification", "listed", "direction", "level", "centre"),
 )
 
 
@@ -133,7 +133,7 @@ class Repeats:
 
     def _awards(self, rows: Rows, person: Groups, twice: Rows) -> None:
         fields = ("qualification", "direction", "level")
-        right = np.logical_and.reduce([self.ok(key, rows) for key in fields])
+        right = np.logical_and.reduce([self.ok(key, rows) for key in (*fields, "listed")])
         rows, person = rows[right], person[right]
         award = combined([person, *(self._column(key, rows) for key in fields)])
         self._note("same-award-twice", "id_number", rows, _later(award) & ~np.isin(rows, twice), award)

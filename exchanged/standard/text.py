@@ -34,11 +34,11 @@ _NEWER_HAN = (
     (0x31350, 0x33479),
 )
 _ILLEGAL_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})
-_FULL_STOPS = ".\uff0e\u2024\ufe52"
+_FULL_STOP = "."  # of all look-alikes the one that also stands behind Latin initials
 
 _PUA = {int(row["pua"][2:], 16): chr(int(row["unicode"][2:], 16)) for row in rows("pua-map")}
 _LOOK_ALIKES = "".join(
-    row["char"] for row in rows("name-separators") if row["status"] == "look-alike" and row["char"] not in _FULL_STOPS
+    row["char"] for row in rows("name-separators") if row["status"] == "look-alike" and row["char"] != _FULL_STOP
 )
 
 GB18030_2022: dict[int, str] = {
@@ -56,7 +56,7 @@ _HALF_TABLE = str.maketrans(
 )
 
 _SPACES = re.compile("  +")
-_STOPS = re.compile(f"[{_FULL_STOPS}]")
+_STOPS = re.compile(re.escape(_FULL_STOP))
 _LATIN = re.compile(
     "[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0300-\u036f\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a]"
 )

@@ -205,7 +205,7 @@ class Judge:
             ]
             if any(others):
                 yield "id-conflict", number, NAME_OF["id_number"]
-            if {"qualification", "direction", "level"} <= ok:
+            if {"qualification", "direction", "level"} <= ok and (number, "not-in-catalogue") not in noted:
                 award = (row["id_number"], row["qualification"], row["direction"], row["level"])
                 if award in awards and not (twice or any(others)):  # whose award it is, is not known then
                     yield "same-award-twice", number, NAME_OF["id_number"]
