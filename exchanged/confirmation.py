@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import os
 import threading
 import time
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchanged import disk, filenames, log, seen
+from exchanged import disk, filenames, log
 from exchanged.batch import Finding, Severity
 from exchanged.drop import content_name, stem_of
 from exchanged.endings import by_level
@@ -33,7 +34,6 @@ from exchanged.stages import form as forms
 NOBODY, DATA_TYPE = "form", "新增"  # unit and data type in a form's code and lines where no configuration says them
 LOOK = 86400.0  # seconds after which a batch that waits on is looked at again
 GLANCE = Bounds(memory=confirm.MEMORY, cpu=25, wall=75.0)  # for a scan that may belong to nobody
-TRIES = 2  # of reading it, where the child was killed from outside
 
 
 class Confirmation:
@@ -95,18 +95,29 @@ class Confirmation:
         return {self._ledger.shown(one.facts["form"])["name"] for one in others if "form" in one.facts}
 
     def follow(self) -> None:
-        """Where the forms' folder is another than before: take them away there, and let the batches write them anew."""
+        """Where the forms' folder is another than before: have the forms written anew, and take the old ones away.
+
+        A folder from which that cannot be done just now, as one that is not mounted, is remembered.
+        """
         folder = str(self._settings.folders.forms)
-        earlier = self._ledger.remembered("forms")
-        if earlier == folder:
+        known: list[str] = json.loads(self._ledger.remembered("forms") or "[]")  # the last one is that in use
+        if known == [folder]:
             return
-        if earlier is not None:
-            for batch in self._ledger.unconfirmed():
-                with contextlib.suppress(OSError):  # what lies in a folder that is no more ours holds nobody up
-                    forms.take_away(Path(earlier), self._ledger.shown(batch.facts.get("form")))
-        self._ledger.wake_all("confirmation.waiting")
-        if earlier is None or seen.folder(earlier):  # else it may come back, and what lies in it
-            self._ledger.remember("forms", folder)
+        left = [one for one in known if one != folder and not self._cleared(Path(one))]
+        if known and known[-1] != folder:
+            self._ledger.wake_all("confirmation.waiting")
+        self._ledger.remember("forms", json.dumps([*left, folder]))
+
+    def _cleared(self, folder: Path) -> bool:
+        """Take the forms away that lie in a former folder. Whether those of all waiting batches did."""
+        found = []
+        for batch in self._ledger.unconfirmed():
+            if form := self._ledger.shown(batch.facts.get("form")):
+                with contextlib.suppress(OSError):
+                    found.append(forms.take_away(folder, form))
+                    continue
+                found.append(False)
+        return all(found)
 
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:
         """The facts of a scan that may pass; the form is taken away with it. Raises Refused."""
@@ -142,21 +153,21 @@ class Confirmation:
         lines = by_level(self._ledger.shown(batch.facts["counts"]) or [])
         return max(self._settings.confirmation.max_pages, most_pages(len(lines)))
 
-    def codes(self, path: Path) -> Sequence[Code]:
-        """The codes that stand on a scan in the drop folder; none where it cannot be read."""
+    def codes(self, path: Path) -> Sequence[Code] | None:
+        """The codes on a scan in the drop folder; None where it cannot be told just now which."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return ()
         try:
-            for _ in range(TRIES):
-                with contextlib.suppress(NotYet):
-                    return self._codes(fd)
+            return self._codes(fd)
+        except NotYet:  # the child was killed from outside
+            return None
         except JobError as error:  # a fault of ours, which must not stop everybody's intake
             log.emit("daemon.step_failed", step="scan", place=error.place, **{"class": error.kind})
+            return ()
         finally:
             os.close(fd)
-        return ()
 
     def _codes(self, scan: int) -> Sequence[Code]:
         pages, most = self._settings.confirmation.max_pages, self._settings.intake.limits.file

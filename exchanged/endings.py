@@ -121,8 +121,8 @@ class Endings:
         return {"sha256": evidence.write(self._evidence, evidence.build(self._ledger, known, sources, SOFTWARE))}
 
     def take_back(self, batch: Record) -> None:
-        """Destroy a folder that was written for a batch which is not given back after all."""
-        disk.destroy_tree(self._settings.folders.rejected / batch.id, self._settings.deletion.overwrite)
+        """Destroy what was written for a batch which is not given back after all."""
+        giveback.take_back(self._settings.folders.rejected / batch.id, self._settings.deletion.overwrite)
 
     def _undo(self, batch: Record) -> Record:
         """Give back what was withdrawn, then destroy what is here. Each is recorded, so that neither is done over."""

@@ -57,6 +57,7 @@ class Engine:
         self._failing = self.ledger.remembered("trouble")
         self._draining = False
         self._fetched = False
+        self._followed = False  # the forms to their folder
         self._undone = False  # a claim that went wrong is still to be put right
         self.touched: dict[str, None] = {}
         self.unsettled = 0
@@ -86,8 +87,6 @@ class Engine:
         with contextlib.suppress(NotYet):
             self.ledger.trusts_clock()  # before anything is recorded by it
         self._flow.recover()
-        with contextlib.suppress(NotYet):
-            self._steps.confirmation.follow()
         reserve.keep(self.settings.folders.state)
         self._recover_intake()
         folders = self.settings.folders
@@ -131,7 +130,7 @@ class Engine:
         try:
             if look:
                 try:
-                    moved = self._take() or moved
+                    moved = self._take(send) or moved
                 except NotYet as problem:  # what was taken before goes on
                     self.say(problem.code, reason=problem.code)
                 self._sweep()
@@ -140,8 +139,11 @@ class Engine:
             self.say(problem.code, reason=problem.code)
             return moved
 
-    def _take(self) -> bool:
+    def _take(self, send: bool) -> bool:
         """Claim what has settled, for a while: a heap of files is taken in several rounds."""
+        if not self._followed:
+            self._steps.confirmation.follow()
+            self._followed = True
         moved, ends = False, time.monotonic() + ROUND
         with self._drop_trouble():
             if self._undone or self._intake.has_claims():  # of a share that was away when they were to be put right
@@ -166,7 +168,7 @@ class Engine:
                     self._fetched = True
                     self._pools[Lane.COURIER].submit(self._steps.fetch_courier)
                 moved = True
-                self._start()
+                self._start(send)
                 if time.monotonic() > ends:
                     break
             else:
@@ -212,7 +214,7 @@ class Engine:
                     break
         self._failing = code
 
-    def _start(self, send: bool = True) -> bool:
+    def _start(self, send: bool) -> bool:
         """Hand due batches that are not at work to their lane, as many as the lane has hands."""
         if self._flow.stalled:
             self.say("ledger.unavailable", reason="ledger.unavailable")
@@ -279,8 +281,7 @@ class Engine:
         self.orphans = []  # what lies in the drop folder is to be looked at anew
         if settings.folders.drop != folders.drop:
             board.take_down()
-        with contextlib.suppress(NotYet):  # a busy ledger: the next start sees to it
-            self._steps.confirmation.follow()
+        self._followed = False
 
     def post(self, final: bool = False) -> None:
         """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""

@@ -24,7 +24,7 @@ from exchanged.errors import Held, IntegrityFailure, NotYet, Refused, disk_code
 from exchanged.ledger import Ledger, Record, now
 from exchanged.settings import Settings
 from exchanged.states import BEFORE_DELIVERY, OPERATOR, ROUTE, TERMINAL, Lane, State, Step
-from exchanged.steps import LOOKED, Steps
+from exchanged.steps import Steps, looked
 
 RETRIES = (60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)  # seconds; the last one again and again
 SPREAD = 0.2
@@ -269,7 +269,7 @@ class Flow:
     def withdraw(self, batch: Record, reason: str) -> bool:
         """Take a batch back before it is delivered. The reason stays with the operator: its digest goes on record."""
         at = batch.held_from or batch.state
-        unsure = bool(batch.facts.get("offered")) and batch.reason not in LOOKED
+        unsure = bool(batch.facts.get("offered")) and not looked(batch)
         if batch.acting or unsure or at not in BEFORE_DELIVERY:
             return False
         self._ledger.move(batch, State.WITHDRAWN, still=True, note=self._ledger.hide(reason))

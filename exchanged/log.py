@@ -31,7 +31,7 @@ _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _BATCH = re.compile(r"[a-z0-9]{2,16}-[a-z0-9._-]{2,63}")
 _DIGEST = re.compile(r"(sha256:)?[0-9a-fA-F]{8,64}")
 _ONE_PRINT = r"(?:[0-9A-Fa-f]{40}|[A-Za-z0-9-]{0,40} ?(?:SHA256|MD5):[A-Za-z0-9+/=:]{20,64})"
-_PRINT = re.compile(rf"none|{_ONE_PRINT}(?:,{_ONE_PRINT}){{0,9}}")
+_PRINT = re.compile(rf"none|{_ONE_PRINT}(?:,{_ONE_PRINT}){{0,63}}")
 _SETTING = re.compile(r"[a-z][a-z0-9_-]{0,40}(\[\d{1,4}\])?(\.[a-z][a-z0-9_-]{0,40}(\[\d{1,4}\])?){0,5}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,255}")

@@ -45,6 +45,13 @@ DECIDES = ("direction_placeholders", "limits")  # settings on which a batch's ta
 _PDF = b"%PDF-"
 
 
+def looked(batch: Record) -> bool:
+    """Whether the last try found on the server that the package is not there under its final name."""
+    # as `server_refused` an earlier version also told what is now `session_refused`, before any look
+    blind = batch.reason_facts.get("operation") in ("session", "algorithms")
+    return batch.reason in LOOKED and not blind
+
+
 class Steps:
     """The stages of one unit's route. Sealing and courier are made when first needed."""
 
@@ -240,12 +247,12 @@ class Steps:
         sealed = batch.facts["package"]
         parcel = Parcel(str(self._outbox / f"{batch.id}.pgp"), sealed["bytes"], sealed["sha256"])
         # what an earlier try found is still true, unless the next one could not be recorded
-        looked = batch.reason in LOOKED and not batch.acting
+        known = looked(batch) and not batch.acting
         done = deliver.deliver(
             parcel,
             batch.id,
             self.courier,
-            offered=bool(batch.facts.get("offered")) and not looked,
+            offered=bool(batch.facts.get("offered")) and not known,
             taken=bool(batch.facts.get("taken")) and self.offered_here(batch),
             on_offer=lambda: self._offer(batch),
         )
@@ -336,13 +343,14 @@ class Steps:
             self._courier.rest()
 
     def break_off(self) -> None:
-        """Cut the connection to the server, whatever is under way on it."""
+        """Cut the connection to the server for good, whatever is under way on it."""
         if self._courier is not None:
-            self._courier.close()
+            self._courier.end()
 
     def close(self) -> None:
         """End the helpers that this process has started."""
-        self.break_off()
+        if self._courier is not None:
+            self._courier.close()
         if self._sealing is not None:
             self._sealing.close()
 

@@ -35,18 +35,6 @@ def die(*given):
 deliver._rename = die
 sys.exit(main(sys.argv[1:]))
 """
-GIVEN_BACK = """
-import os, signal, sys
-from exchanged import disk
-from exchanged.cli import main
-sync = disk.sync_folder
-def die(folder):
-    sync(folder)
-    if folder.name == "rejected":
-        os.kill(os.getpid(), signal.SIGKILL)
-disk.sync_folder = die
-sys.exit(main(sys.argv[1:]))
-"""
 BEFORE, BEHIND = DIES.format(first="pass"), DIES.format(first="rename(*given)")
 
 
@@ -317,6 +305,26 @@ def test_a_restart_moves_the_forms_along(world: World) -> None:
     assert [path.name for path in (world.root / "forms2").iterdir()] == ["一月.pdf"]
 
 
+def test_a_forms_folder_that_is_away_is_cleared_when_it_is_back(world: World) -> None:
+    """As a share that is not mounted: the mount point is an empty folder."""
+    two, three = world.root / "forms2", world.root / "forms3"
+    two.mkdir(), three.mkdir()
+    world.sheet("一月", 3)
+    world.once()
+    away = world.forms.rename(world.root / "away")
+    world.forms.mkdir()
+    for folder in (two, three):
+        world.configure(folders={"forms": str(folder)})
+        world.once()
+    world.forms.rmdir()
+    away.rename(world.forms)
+    world.once()
+    assert [len(list(folder.iterdir())) for folder in (world.forms, two, three)] == [0, 0, 1]
+    world.configure(folders={"forms": str(world.forms)})
+    world.once()
+    assert [len(list(folder.iterdir())) for folder in (world.forms, two, three)] == [1, 0, 0]
+
+
 def test_a_form_that_could_not_be_written_anew_is_written_later_over_the_old_one(world: World) -> None:
     with mounted(world.forms, "size=1m"):
         world.sheet("一月", 3)
@@ -379,19 +387,3 @@ def test_a_correction_waits_for_what_the_operator_held_before_its_check(world: W
     world.once()
     waits = next(one for one in world.ask("list")["batches"] if one["batch"] != batch)
     assert (waits["state"], waits["reason"]) == ("claimed", "correction.waiting")
-
-
-def test_what_the_clerk_corrects_in_a_folder_between_a_kill_and_the_next_start_is_kept(world: World) -> None:
-    made = world.drop_sheet("一月", 3, 性别="?")
-    killed(world, GIVEN_BACK)
-    (folder,) = world.rejected.iterdir()
-    (folder / "一月.csv").write_bytes(b"corrected")
-    (folder / "二月.csv").write_bytes(b"new")
-    (folder / "report.json").chmod(0o600)
-    world.once()
-    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == {
-        "一月.csv": made,
-        "2-一月.csv": b"corrected",
-        "二月.csv": b"new",
-    }
-    assert only(world)["state"] == "rejected" and len(list(folder.iterdir())) == 6

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from exchanged import config
+from exchanged import config, transports
 from exchanged.engine import Engine
-from exchanged.errors import IntegrityFailure
+from exchanged.errors import IntegrityFailure, NotYet
 from exchanged.flow import DEATHS, FAILURES, whose
 from exchanged.states import State
 from tests.support import clock, meddler, mounts, scans
@@ -160,3 +160,35 @@ def test_an_error_is_about_the_folder_of_its_path_or_the_fullest_one(world: Worl
         for path in (None, "/elsewhere"):
             assert whose(settings, OSError(errno.EIO, "x", path)) == "receipts"
     assert Path(world.receipts).is_dir()
+
+
+def test_where_nothing_is_to_be_sent_nothing_is(world: World) -> None:
+    """As while a reload waits for the end of a delivery."""
+    complete(world)
+    world.server.stop()
+    world.once()
+    world.server.start()
+    world.run("retry", only(world)["batch"])
+    world.sheet("二月", 3, seed=2)
+    engine = Engine(config.load(world.file))
+    try:
+        engine.recover()
+        engine.tick(send=False)
+        assert engine.busy and not engine.sending
+        engine.drain(20)
+        engine.tick()
+        assert engine.sending
+    finally:
+        engine.close()
+    assert {one["stem"]: one["state"] for one in world.ask("list")["batches"]} == {
+        "一月": "closed",
+        "二月": "validated",
+    }
+
+
+def test_a_line_that_was_broken_off_for_good_is_not_made_again(world: World) -> None:
+    courier = transports.courier("sftp", world.server.endpoint("/"))
+    assert courier.connect()
+    courier.end()
+    with pytest.raises(NotYet, match=r"delivery\.connection_lost"):
+        courier.connect(fresh=True)

@@ -132,8 +132,11 @@ def test_a_server_that_refused_before_it_was_looked_at_leaves_an_unknown_outcome
     stages = Stages(tmp_path)
     going = Flow(ledger, stages)  # type: ignore[arg-type]
     ledger.note(batch(ledger), "delivery.offered", offered="2026-01-01T00:00:00+00:00")
-    for code, known in (("delivery.session_refused", False), ("delivery.server_full", True)):
-        stages.confirm = raising(NotYet(code))  # type: ignore[method-assign]
+    earlier = {"operation": "session"}  # as an earlier version said it
+    refusals = [("session_refused", {}, False), ("server_refused", earlier, False), ("server_full", {}, True)]
+    for name, facts, known in refusals:
+        code = f"delivery.{name}"
+        stages.confirm = raising(NotYet(code, **facts))  # type: ignore[method-assign, arg-type]
         going.advance(batch(ledger))
         assert going.withdraw(batch(ledger), "x") is known, code
 

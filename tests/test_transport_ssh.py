@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from exchanged.batch import Parcel
 from exchanged.errors import NotYet
 from exchanged.messages import text
 from exchanged.stages.deliver import deliver
-from exchanged.transports import Endpoint, courier
+from exchanged.transports import Endpoint, courier, ssh
 from exchanged.transports.keys import pinned
 from exchanged.transports.probe import probe
 from exchanged.transports.sftp import Sftp
@@ -202,6 +203,18 @@ def test_a_server_that_offers_weak_algorithms_only_is_refused(tmp_path: Path, al
         assert (refused.code, dict(refused.facts)) == ("delivery.session_refused", {"operation": "algorithms"})
     finally:
         server.stop()
+
+
+def test_a_server_that_says_goodbye_because_it_is_busy_has_refused_no_login(sshd: Sshd) -> None:
+    line = ssh.dial(sshd.endpoint("/"))
+    transport = line._transport
+    for reason in (12, 2):  # too many connections; protocol error
+        message = paramiko.Message()
+        message.add_int(reason), message.add_string("x"), message.add_string("")
+        message.rewind()
+        transport._parse_disconnect(message)
+        assert (transport.dismissed in ssh.REFUSED) == (reason == 2)
+    line.close()
 
 
 def test_a_server_that_hangs_up_on_a_strange_key_refuses_the_login(tmp_path: Path) -> None:

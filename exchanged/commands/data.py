@@ -213,7 +213,8 @@ def _write_report(path: Path, result: dict[str, Any], language: str) -> None:
         path.write_text(page(result, language), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         if error.errno in _PASSING and path.is_file():
-            path.unlink()  # half a report
+            with contextlib.suppress(OSError):
+                path.unlink()  # half a report
         raise _unwritten(path, error) from None
 
 

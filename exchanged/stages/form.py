@@ -53,12 +53,13 @@ def put(folder: Path, form: Mapping[str, Any], content: bytes, again: bool = Fal
     disk.write(path, content, MODE)
 
 
-def take_away(folder: Path, form: Mapping[str, Any] | None) -> None:
-    """Remove a form that was put, if it lies there unchanged."""
+def take_away(folder: Path, form: Mapping[str, Any] | None) -> bool:
+    """Remove a form that was put, if it lies there unchanged. Whether it did."""
     if form is None or not _ours(folder, form):
-        return
+        return False
     (folder / form["name"]).unlink(missing_ok=True)
     disk.sync_folder(folder)
+    return True
 
 
 def _ours(folder: Path, form: Mapping[str, Any]) -> bool:

@@ -15,10 +15,10 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from exchanged import disk, filenames
+from exchanged import disk, filenames, seen
 from exchanged.ledger import Source
 
 FILE_MODE = 0o660  # the clerks' group, inherited from the folder, reads and takes them away
@@ -46,15 +46,61 @@ def give_back(
     part.mkdir()
     try:
         altered = _fill(part, spool, sources, add)
-        _keep(target, part)
     except Exception:
         with contextlib.suppress(OSError):
             disk.destroy_tree(part)
         raise
-    disk.destroy_tree(target)
-    part.rename(target)
+    if kept := theirs(target, {path.name for path in part.iterdir()}):
+        _join(part, target, kept)
+    else:
+        disk.destroy_tree(target)
+        part.rename(target)
     disk.sync_folder(rejected)
     return altered
+
+
+def take_back(folder: Path, passes: int) -> None:
+    """Destroy a folder that was given back, or what is ours in it."""
+    kept = theirs(folder)
+    if not kept:
+        disk.destroy_tree(folder, passes)
+        return
+    for path in sorted({*folder.iterdir()} - {*kept}, key=_reports_last):
+        disk.destroy(path, passes)
+    disk.sync_folder(folder)
+
+
+def theirs(folder: Path, ours: Collection[str] | None = None) -> list[Path]:
+    """What a clerk has changed in a folder that was given back, or put there. `ours`: names that are put there anew."""
+    if not disk.plain_folder(folder):
+        return []
+    last = folder / REPORTS[-1]  # of all that is ours the last to come, and the last to go
+    written = last.lstat().st_ctime if seen.file(last) else 0.0
+
+    def foreign(path: Path) -> bool:
+        if path.name in REPORTS or path.name.endswith(disk.GONE):
+            return False
+        unknown = ours is not None and path.name not in ours and not path.name.endswith(MARKED)
+        return unknown or disk.plain_folder(path) or path.lstat().st_ctime > written
+
+    return sorted(path for path in folder.iterdir() if foreign(path))
+
+
+def _join(part: Path, target: Path, kept: Sequence[Path]) -> None:
+    """Put a whole folder into an earlier one, beside what is the clerk's in it."""
+    for path in kept:
+        if os.path.lexists(part / path.name):
+            path.rename(_free(target, path.name))
+    for path in sorted(part.iterdir(), key=_reports_last):
+        disk.destroy(target / path.name)
+        path.rename(target / path.name)
+    part.rmdir()
+    disk.sync_folder(target)
+    disk.sweep(target)
+
+
+def _reports_last(path: Path) -> tuple[bool, str]:
+    return path.name in REPORTS, path.name
 
 
 def _fill(
@@ -84,30 +130,11 @@ def _fill(
     return len(altered)
 
 
-def _keep(target: Path, part: Path) -> None:
-    """Take over from an earlier folder what is not ours: the clerk may correct in it before a kill is noticed."""
-    if not disk.plain_folder(target):
-        return
-    ours = {path.name for path in part.iterdir()}
-    last = target / REPORTS[-1]  # written after everything else
-    written = last.stat().st_mtime if last.is_file() else 0.0
-    for path in sorted(target.iterdir()):
-        known = path.name in REPORTS or (path.name in ours and path.lstat().st_mtime <= written)
-        if known or not stat.S_ISREG(path.lstat().st_mode):
-            continue
-        kept = _free(part, path.name)
-        try:
-            with path.open("rb", buffering=0) as file:
-                disk.copy(file.fileno(), kept, FILE_MODE)
-        except PermissionError:  # the clerk's alone
-            path.rename(kept)
-
-
 def _free(folder: Path, name: str) -> Path:
     """Where to put an original: a spreadsheet and a scan may have had one name, each at its time."""
     path = wanted = folder / name
     number = 2
-    while path.exists():
+    while os.path.lexists(path):
         path = folder / filenames.cut(f"{number}-{wanted.stem}", wanted.suffix[:20])
         number += 1
     return path

@@ -120,6 +120,9 @@ class Courier(Protocol):
     def close(self) -> None:
         """Close the connection."""
 
+    def end(self) -> None:
+        """Close the connection for good, without waiting for whoever is at work on it or making it."""
+
 
 TRANSPORTS = {"sftp": "exchanged.transports.sftp:Sftp"}
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import BinaryIO
 
+from exchanged.errors import NotYet
 from exchanged.transports import Denied, Endpoint, Entry, Progress, ssh
 from exchanged.transports import wire as w
 
@@ -230,19 +231,26 @@ class Sftp:
         self.endpoint = endpoint
         self._lock = threading.Lock()
         self._server: SftpServer | None = None
+        self._ended = False
 
     def connect(self, *, fresh: bool = False) -> SftpServer:
         with self._lock:
             if fresh or (self._server is not None and not self._server.line.alive()):
                 self._drop()
             if self._server is None:
+                self._go_on()
                 line = ssh.dial(self.endpoint)
                 try:
+                    self._go_on()
                     self._server = SftpServer(line)
                 except BaseException:
                     line.close()
                     raise
             return self._server
+
+    def _go_on(self) -> None:
+        if self._ended:
+            raise NotYet("delivery.connection_lost", stage="connect")
 
     def kept(self) -> bool:
         return self._server is not None
@@ -255,6 +263,11 @@ class Sftp:
     def close(self) -> None:
         with self._lock:
             self._drop()
+
+    def end(self) -> None:
+        self._ended = True
+        if (server := self._server) is not None:
+            server.line.close()
 
     def _drop(self) -> None:
         if self._server is not None:

@@ -35,6 +35,7 @@ CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "ae
 WINDOW = 8 << 20  # what the server may send ahead: decides the speed of reading back over a long line
 STRANGER = 1 << 20  # bytes we read from a server before it has let us in
 KEEPALIVE = 30
+REFUSED = (2, 14)  # "protocol error", as OpenSSH calls the end of its patience, and "no more authentication methods"
 DIAL_FACTOR = 3  # the whole of connecting may take this many timeouts
 
 
@@ -93,12 +94,13 @@ class Line:
 
 
 class _Transport(paramiko.Transport):
-    """Remembers that the server has said goodbye: so it tells one that refuses from a line that broke."""
+    """Remembers why the server has said goodbye: so it tells one that refuses from one that is busy or goes down."""
 
-    dismissed = False
+    dismissed = 0  # reason of RFC 4253, section 11.1
 
     def _parse_disconnect(self, message: paramiko.Message) -> None:
-        self.dismissed = True
+        self.dismissed = message.get_int()
+        message.rewind()
         super()._parse_disconnect(message)  # type: ignore[misc]
 
 
@@ -207,7 +209,7 @@ def _login(transport: _Transport, endpoint: Endpoint) -> None:
         with _patience(transport, endpoint.timeout, "login", refused):
             transport.auth_publickey(endpoint.user, key)
     except NotYet:
-        if transport.dismissed:  # it allows no second try, and hangs up instead of saying no
+        if transport.dismissed in REFUSED:  # it allows no second try, and hangs up instead of saying no
             raise refused from None
         raise
     if not transport.is_authenticated():
