@@ -34,6 +34,7 @@ from exchanged.stages import form as forms
 NOBODY, DATA_TYPE = "form", "新增"  # unit and data type in a form's code and lines where no configuration says them
 LOOK = 86400.0  # seconds after which a batch that waits on is looked at again
 GLANCE = Bounds(memory=confirm.MEMORY, cpu=25, wall=75.0)  # for a scan that may belong to nobody
+TRIES = 2  # of reading it, where the child was killed from outside
 
 
 class Confirmation:
@@ -103,10 +104,17 @@ class Confirmation:
         known: list[str] = json.loads(self._ledger.remembered("forms") or "[]")  # the last one is that in use
         if known == [folder]:
             return
-        left = [one for one in known if one != folder and not self._cleared(Path(one))]
-        if known and known[-1] != folder:
+        former = [Path(one) for one in known if one != folder]
+        left = [str(one) for one in former if not self._same(one) and not self._cleared(one)]
+        if known:
             self._ledger.wake_all("confirmation.waiting")
         self._ledger.remember("forms", json.dumps([*left, folder]))
+
+    def _same(self, former: Path) -> bool:
+        """Whether a former folder is the one in use under another name."""
+        with contextlib.suppress(OSError):
+            return former.samefile(self._settings.folders.forms)
+        return False
 
     def _cleared(self, folder: Path) -> bool:
         """Take the forms away that lie in a former folder. Whether those of all waiting batches did."""
@@ -153,21 +161,21 @@ class Confirmation:
         lines = by_level(self._ledger.shown(batch.facts["counts"]) or [])
         return max(self._settings.confirmation.max_pages, most_pages(len(lines)))
 
-    def codes(self, path: Path) -> Sequence[Code] | None:
-        """The codes on a scan in the drop folder; None where it cannot be told just now which."""
+    def codes(self, path: Path) -> Sequence[Code]:
+        """The codes that stand on a scan in the drop folder; none where it cannot be read."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return ()
         try:
-            return self._codes(fd)
-        except NotYet:  # the child was killed from outside
-            return None
+            for _ in range(TRIES):
+                with contextlib.suppress(NotYet):
+                    return self._codes(fd)
         except JobError as error:  # a fault of ours, which must not stop everybody's intake
             log.emit("daemon.step_failed", step="scan", place=error.place, **{"class": error.kind})
-            return ()
         finally:
             os.close(fd)
+        return ()
 
     def _codes(self, scan: int) -> Sequence[Code]:
         pages, most = self._settings.confirmation.max_pages, self._settings.intake.limits.file

@@ -345,12 +345,17 @@ def sweep(folder: Path, passes: int = 1) -> int:
 
     Only for a time when nothing is being written or destroyed there.
     """
-    left, failed = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)], Failed()
+    left, failed = [path for path in folder.iterdir() if is_ours(path)], Failed()
     for path in left:
         with failed.later():
             destroy_tree(path, passes)
     failed.now()
     return len(left)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether its name is one that interrupted writes and deletions leave."""
+    return _OURS.fullmatch(path.name) is not None
 
 
 def plain_folder(path: Path) -> bool:

@@ -122,7 +122,8 @@ class Endings:
 
     def take_back(self, batch: Record) -> None:
         """Destroy what was written for a batch which is not given back after all."""
-        giveback.take_back(self._settings.folders.rejected / batch.id, self._settings.deletion.overwrite)
+        folder, passes = self._settings.folders.rejected / batch.id, self._settings.deletion.overwrite
+        giveback.take_back(folder, self._ledger.sources(batch), passes)
 
     def _undo(self, batch: Record) -> Record:
         """Give back what was withdrawn, then destroy what is here. Each is recorded, so that neither is done over."""

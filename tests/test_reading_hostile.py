@@ -15,7 +15,7 @@ import pytest
 
 from exchanged.batch import Limits
 from exchanged.messages import text
-from exchanged.reading import read, sniff
+from exchanged.reading import read
 from tests.support import books
 from tests.support.books import HEADERS, row, table
 from tests.support.memory import PEAK
@@ -67,19 +67,6 @@ HEAD = books.inline_row(1, HEADERS)
 def test_what_is_no_spreadsheet_is_named_for_what_it_is(data: bytes, name: str, found: str) -> None:
     assert dict(refused(data, "file-type", name).findings[0].facts) == {"found": found}
     assert all(text("file-type", language, found=found) != text("file-type", language) for language in ("zh", "en"))
-
-
-@pytest.mark.parametrize(
-    ("data", "name", "kind"),
-    [
-        (GOOD, "a.xlsx", "spreadsheet"), (GOOD, "a.pdf", "spreadsheet"), (GOOD[:2000], "a.xlsx", "spreadsheet"),
-        (books.csv_bytes(table(1), "utf-16"), "a.csv", "spreadsheet"),
-        (b"%PDF-1.7\n", "b", "pdf"), (b"", "a.csv", "spreadsheet"),
-        (b"", "a.xlsx", "spreadsheet"), (b"", "x", "other"), (HTML, "a.xls", "other"), (b"\0\1\2", "a", "other"),
-    ],
-)  # fmt: skip
-def test_the_intake_is_told_spreadsheet_pdf_or_other(data: bytes, name: str, kind: str) -> None:
-    assert sniff.classify(io.BytesIO(data), name) == kind
 
 
 def test_the_name_does_not_decide_what_content_tells() -> None:

@@ -24,6 +24,7 @@ from exchanged.ledger import Source
 FILE_MODE = 0o660  # the clerks' group, inherited from the folder, reads and takes them away
 FOLDER_MODE = 0o770
 MARKED = ".annotated.xlsx"
+CORRECTED = ".corrected.xlsx"  # instead, where a clerk has worked in one before it was written anew
 REPORTS = ("report.html", "report.json")
 CHANGED = ".changed"  # behind the name of a file that someone has changed in the spool
 BATCH = re.compile(r"[a-z0-9]+-\d{8}-[0-9a-f]{10}(-\d+)?")  # what a batch may be called: other folders are not ours
@@ -46,52 +47,68 @@ def give_back(
     part.mkdir()
     try:
         altered = _fill(part, spool, sources, add)
+        if kept := theirs(target, {disk.sha256(path) for path in part.iterdir()}):
+            _join(part, target, kept)
+        else:
+            disk.destroy_tree(target)
+            part.rename(target)
     except Exception:
         with contextlib.suppress(OSError):
             disk.destroy_tree(part)
         raise
-    if kept := theirs(target, {path.name for path in part.iterdir()}):
-        _join(part, target, kept)
-    else:
-        disk.destroy_tree(target)
-        part.rename(target)
     disk.sync_folder(rejected)
     return altered
 
 
-def take_back(folder: Path, passes: int) -> None:
+def take_back(folder: Path, sources: Sequence[Source], passes: int) -> None:
     """Destroy a folder that was given back, or what is ours in it."""
-    kept = theirs(folder)
+    kept = theirs(folder, {source.sha256 for source in sources})
     if not kept:
         disk.destroy_tree(folder, passes)
         return
     for path in sorted({*folder.iterdir()} - {*kept}, key=_reports_last):
         disk.destroy(path, passes)
-    disk.sync_folder(folder)
 
 
-def theirs(folder: Path, ours: Collection[str] | None = None) -> list[Path]:
-    """What a clerk has changed in a folder that was given back, or put there. `ours`: names that are put there anew."""
+def theirs(folder: Path, known: Collection[str]) -> list[Path]:
+    """What a clerk has changed in a folder that was given back, or put there: it may be the correction.
+
+    Ours are what has the SHA-256 of an original (`known`), the reports, and marked workbooks not written to since.
+    """
     if not disk.plain_folder(folder):
         return []
-    last = folder / REPORTS[-1]  # of all that is ours the last to come, and the last to go
-    written = last.lstat().st_ctime if seen.file(last) else 0.0
+    last = folder / REPORTS[-1]
+    written = last.stat().st_mtime if seen.file(last) else 0.0
 
     def foreign(path: Path) -> bool:
-        if path.name in REPORTS or path.name.endswith(disk.GONE):
-            return False
-        unknown = ours is not None and path.name not in ours and not path.name.endswith(MARKED)
-        return unknown or disk.plain_folder(path) or path.lstat().st_ctime > written
+        if disk.plain_folder(path):
+            return True
+        marked = path.name.endswith(MARKED) and path.lstat().st_mtime <= written
+        return not (path.name in REPORTS or marked or disk.is_ours(path) or _digest(path) in known)
 
     return sorted(path for path in folder.iterdir() if foreign(path))
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a plain file; None of what is none, or may not be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return disk.digest(fd)[1] if stat.S_ISREG(os.fstat(fd).st_mode) else None
+    finally:
+        os.close(fd)
 
 
 def _join(part: Path, target: Path, kept: Sequence[Path]) -> None:
     """Put a whole folder into an earlier one, beside what is the clerk's in it."""
     for path in kept:
-        if os.path.lexists(part / path.name):
-            path.rename(_free(target, path.name))
-    for path in sorted(part.iterdir(), key=_reports_last):
+        marked = path.name.endswith(MARKED)  # under another name it is never taken for ours again
+        if marked or os.path.lexists(part / path.name):
+            name = path.name.removesuffix(MARKED) + CORRECTED if marked else path.name
+            path.rename(_free(target, name, part))
+    for path in sorted(part.iterdir(), key=_reports_last, reverse=True):  # by the reports' time the rest is judged
         disk.destroy(target / path.name)
         path.rename(target / path.name)
     part.rmdir()
@@ -130,11 +147,11 @@ def _fill(
     return len(altered)
 
 
-def _free(folder: Path, name: str) -> Path:
-    """Where to put an original: a spreadsheet and a scan may have had one name, each at its time."""
+def _free(folder: Path, name: str, also: Path | None = None) -> Path:
+    """Where to put a file: a spreadsheet and a scan may have had one name. `also`: a folder of names that are taken."""
     path = wanted = folder / name
     number = 2
-    while os.path.lexists(path):
+    while os.path.lexists(path) or (also and os.path.lexists(also / path.name)):
         path = folder / filenames.cut(f"{number}-{wanted.stem}", wanted.suffix[:20])
         number += 1
     return path

@@ -28,7 +28,6 @@ from exchanged.secrets import Secrets
 from exchanged.settings import Settings
 from exchanged.states import OPERATOR, TERMINAL, State
 
-Reader = Callable[[Path], Sequence[Code] | None]  # None: it cannot be read just now
 READING = 5.0  # seconds of one look in which scans are read for their codes; the rest is read in the next one
 RESERVE = 16 << 20  # bytes that claiming leaves free, so that the ledger can always be written
 
@@ -40,7 +39,9 @@ class _Later(Exception):
 class Intake:
     """Takes files out of one drop folder. `codes` reads the codes on a scan."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, secrets: Secrets, spool: Path, codes: Reader) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, secrets: Secrets, spool: Path, codes: Callable[[Path], Sequence[Code]]
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._secrets = secrets
@@ -96,10 +97,8 @@ class Intake:
             if self._until is not None and time.monotonic() > self._until:
                 raise _Later
             self._until = self._until or time.monotonic() + READING
-            if (read := self._codes(item.path)) is None:
-                return ()
-            self._read[item.path] = item.mark, read
-            return read
+            codes = self._codes(item.path)
+            self._read[item.path] = item.mark, codes
         return codes
 
     def _named(self, item: Item, waiting: Sequence[Record]) -> Record | None:

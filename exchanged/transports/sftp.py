@@ -241,9 +241,10 @@ class Sftp:
                 self._go_on()
                 line = ssh.dial(self.endpoint)
                 try:
-                    self._go_on()
                     self._server = SftpServer(line)
+                    self._go_on()
                 except BaseException:
+                    self._server = None
                     line.close()
                     raise
             return self._server
