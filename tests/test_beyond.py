@@ -162,11 +162,12 @@ def test_a_scan_that_comes_while_its_batch_is_given_back_comes_back_too(world: W
 
 def test_a_batch_that_was_about_to_go_back_and_is_delivered_lies_in_one_place(world: World) -> None:
     """Killed between writing the clerk's folder and recording it; then the scan came."""
-    world.sheet("一月", 3)
+    made = world.sheet("一月", 3).read_bytes()
     batch = batches(world)["一月"]["batch"]
     folder = world.rejected / batch
     folder.mkdir()
-    (folder / "一月.csv").write_text("x")
+    (folder / "一月.csv").write_bytes(made)
+    (folder / "report.json").write_text("{}")
     world.scan("一月")
     assert batches(world)["一月"]["state"] == "closed"
     assert list(world.rejected.iterdir()) == []
