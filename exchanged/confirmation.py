@@ -118,14 +118,12 @@ class Confirmation:
 
     def _cleared(self, folder: Path) -> bool:
         """Take the forms away that lie in a former folder. Whether those of all waiting batches did."""
-        found = []
-        for batch in self._ledger.unconfirmed():
-            if form := self._ledger.shown(batch.facts.get("form")):
-                with contextlib.suppress(OSError):
-                    found.append(forms.take_away(folder, form))
-                    continue
-                found.append(False)
-        return all(found)
+        written = [self._ledger.shown(batch.facts.get("form")) for batch in self._ledger.unconfirmed()]
+        try:
+            gone = [forms.take_away(folder, form) for form in written if form]
+        except OSError:
+            return False
+        return all(gone)
 
     def judged(self, batch: Record, scan: Source, path: Path) -> dict[str, Any]:
         """The facts of a scan that may pass; the form is taken away with it. Raises Refused."""

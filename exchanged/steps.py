@@ -41,7 +41,6 @@ LOOKED = (  # said only after a look at the server that found no package of ours
     "delivery.server_refused",
     "delivery.verification_failed",
 )
-DECIDES = ("direction_placeholders", "limits")  # settings on which a batch's table depends
 _PDF = b"%PDF-"
 
 
@@ -115,7 +114,10 @@ class Steps:
             "file_rows": [one["rows"] for one in result["files"]],
             "catalogue": result["catalogue"],
             "checked": checks.today,
-            "checked_with": {name: asdict(checks)[name] for name in DECIDES},
+            "checked_with": {
+                "direction_placeholders": checks.direction_placeholders,
+                "limits": asdict(checks.limits),
+            },
             "rules": rules.digest(checks.severity, checks.thresholds),
             "query_until": oldest and deadlines.until(oldest),
             "wait_until": time.time() + self.settings.intake.confirmation_wait,
@@ -359,10 +361,11 @@ class Steps:
 
     def _checked_with(self, batch: Record) -> Checks:
         """What a batch's table was made with: the settings may have changed while it waited for its scan."""
-        known = dict(batch.facts.get("checked_with", {}))
-        if "limits" in known:
-            known["limits"] = Limits(**known["limits"])
-        return replace(self._checks(batch.facts["checked"]), **known)
+        checks, known = self._checks(batch.facts["checked"]), batch.facts.get("checked_with")
+        if known is None:  # of an earlier version
+            return checks
+        placeholders, limits = tuple(known["direction_placeholders"]), Limits(**known["limits"])
+        return replace(checks, direction_placeholders=placeholders, limits=limits)
 
     def _file(self, batch: Record, source: Source) -> Path:
         """Where a file of a batch lies. Raises Held when someone has taken it away."""
