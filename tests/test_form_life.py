@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from contextlib import closing
 from itertools import pairwise
 
+import pikepdf
 import pypdfium2
 import pytest
 
@@ -278,3 +280,27 @@ def test_a_scan_at_which_the_program_fails_holds_up_nobody_elses_files(world: Wo
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert [(one["stem"], one["state"]) for one in json.loads(done.stdout)["batches"]] == [("二月", "validated")]
     assert '"event":"daemon.step_failed"' in done.stderr
+
+
+def test_a_scan_that_is_refused_is_known_by_its_code_too(world: World) -> None:
+    """Not only a good one may be called as the scanner likes: what is wrong is told at once, and of its batch."""
+    world.sheet("一月", 12)
+    states(world)
+    world.put("SCAN0001.pdf", paper.confirmed(form_of(world, "一月"), dpi=120))
+    assert states(world) == {"一月": "rejected"}
+    (report,) = world.rejected.glob("*/report.json")
+    assert [one["rule"] for one in json.loads(report.read_text("utf-8"))["findings"]] == ["confirmation-resolution"]
+    assert sorted(path.name for path in report.parent.iterdir() if path.suffix in (".pdf", ".xlsx")) != []
+    assert world.left("forms", "drop") == []
+
+
+def test_an_unsigned_copy_before_the_signed_page_is_no_missing_signature(world: World) -> None:
+    world.sheet("一月", 12)
+    states(world)
+    form = form_of(world, "一月")
+    unsigned = paper.confirmed(form, sign="none", seal=False)
+    with pikepdf.open(io.BytesIO(paper.confirmed(form))) as pdf, pikepdf.open(io.BytesIO(unsigned)) as copy:
+        pdf.pages.insert(0, copy.pages[0])
+        world.put("SCAN0001.pdf", scans.save(pdf))
+    assert states(world) == {"一月": "closed"}
+    assert manifests(world)["一月"]["warnings"] == {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -27,9 +27,12 @@ DEPTH = 8
 MARKS = 2000  # pieces of marked content, one in the other; a page of PCLm opens one with each strip and ends none
 REVISIONS = 30  # of a file; one that is saved again and again has some
 
+Size = tuple[int, int]  # width and height in pixels
+
 _NO_GUESS = (  # what the library says of files that common programs write, and that are read without guessing
     "Resources is missing",
     "reported number of objects",  # of pdfunite
+    "xref entry for the xref stream itself is missing",  # of updates that some programs append
 )
 _MARKED = re.compile(rb"\b(?:BDC|BMC|EMC)\b")
 _PAINTS = re.compile(rb"(?<![\w/])(?:[fFBbSs]\*?|Do|EI|sh|Tj|TJ)(?!\w)")
@@ -37,11 +40,15 @@ _PAINTS = re.compile(rb"(?<![\w/])(?:[fFBbSs]\*?|Do|EI|sh|Tj|TJ)(?!\w)")
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """pages: as the page tree says. active: the gravest thing that could act, or None. units: points a user unit."""
+    """pages: as the page tree says. active: the gravest thing that could act, or None.
+
+    For each page, units: points a user unit; masks: of each picture that is seen through a mask the mask's size.
+    """
 
     pages: int
     active: str | None
-    units: tuple[float, ...]
+    units: tuple[float, ...] = ()
+    masks: tuple[Mapping[Size, Size], ...] = ()
 
 
 def structure(source: BinaryIO, max_pages: int) -> Structure:
@@ -96,21 +103,20 @@ def _structure(pdf: pikepdf.Pdf, max_pages: int, source: BinaryIO) -> Structure:
         raise Unfit("file-unreadable", why="damaged")
     if declared > OBJECTS or len(pdf.objects) > OBJECTS:
         if declared > max_pages:
-            return Structure(declared, None, ())
+            return Structure(declared, None)
         raise too_large("objects", OBJECTS)
     acts = gravest({kind for kind in [active(pdf), *_replaced(source)] if kind})
     if declared < 1 and _repaired(pdf):
         raise Unfit("file-unreadable", why="damaged")
     if declared > max_pages or declared < 1:
-        return Structure(declared, acts, ())
+        return Structure(declared, acts)
     pages = list(pdf.pages)
     if _repaired(pdf) or len(pages) != declared:
         raise Unfit("file-unreadable", why="damaged")
-    for number, page in enumerate(pages, 1):
-        _Weighing(number).page(page)
+    masks = tuple(_Weighing(number).page(page) for number, page in enumerate(pages, 1))
     if _repaired(pdf):
         raise Unfit("file-unreadable", why="damaged")
-    return Structure(declared, acts, tuple(float(page.obj.get("/UserUnit", 1)) for page in pages))
+    return Structure(declared, acts, tuple(float(page.obj.get("/UserUnit", 1)) for page in pages), masks)
 
 
 def _replaced(source: BinaryIO) -> Iterator[str | None]:
@@ -148,12 +154,15 @@ class _Weighing:
         self._number = number
         self._content = 0
         self._known: dict[tuple[int, int], int] = {}
+        self._masked: dict[Size, Size] = {}
 
-    def page(self, page: pikepdf.Page) -> None:
+    def page(self, page: pikepdf.Page) -> Mapping[Size, Size]:
+        """Weigh a page; gives the sizes of masks, as in `Structure`. Raises Unfit for one too heavy to draw."""
         contents = page.obj.get("/Contents")
         parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
         data = b"\n".join(self._read(part) for part in parts if isinstance(part, pikepdf.Stream))
         self._drawings(data, page.resources, DEPTH)
+        return self._masked
 
     def _read(self, stream: Any) -> bytes:
         try:
@@ -177,7 +186,9 @@ class _Weighing:
         if not isinstance(resources, pikepdf.Dictionary):
             return 1
         self._no_drawing(resources)
-        forms = [each for each in _entries(resources, "/XObject") if _name(each.get("/Subtype")) == "/Form"]
+        drawn = _entries(resources, "/XObject")
+        self._masked |= {_size(each): _size(mask) for each in drawn for mask in _picture_masks(each)}
+        forms = [each for each in drawn if _name(each.get("/Subtype")) == "/Form"]
         masks = list(_masks(resources))
         heaviest = max((self._form(form, resources, depth) for form in [*forms, *masks]), default=1)
         total = 1 + (data.count(b"Do") + (data.count(b"gs") if masks else 0)) * heaviest
@@ -208,6 +219,17 @@ class _Weighing:
 
     def _too_much(self, what: str, limit: int) -> Unfit:
         return too_large(what, limit, page=self._number)
+
+
+def _picture_masks(item: Any) -> Iterator[Any]:
+    """The picture through which a picture is seen: compact scans are a few colours behind fine writing."""
+    for mask in (item.get("/SMask"), item.get("/Mask")):
+        if _name(item.get("/Subtype")) == "/Image" and isinstance(mask, pikepdf.Stream):
+            yield mask
+
+
+def _size(picture: Any) -> Size:
+    return int(picture.get("/Width", 0)), int(picture.get("/Height", 0))
 
 
 def _masks(resources: Any) -> Iterator[Any]:

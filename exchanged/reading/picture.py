@@ -56,17 +56,23 @@ _FLAGS = {
 }
 
 
-def rendered(page: Any, dpi: int) -> tuple[Pixels, float]:
-    """A page as it is drawn, at `DPI` or what it has, if that is less."""
+def rendered(page: Any, dpi: int, unit: float) -> tuple[Pixels, float]:
+    """A page as it is drawn, at `DPI` or what it has, if that is less. `unit`: points of its user unit."""
     wanted = min(DPI, max(dpi, COARSEST))
+    scale = wanted / 72 * unit
     width, height = page.get_size()
-    if width * height * (wanted / 72) ** 2 > MOST:
+    if width * height * scale**2 > MOST:
         raise too_large("pixels", MOST)
-    bitmap = page.render(scale=wanted / 72, may_draw_forms=False, draw_annots=False)
+    bitmap = page.render(scale=scale, may_draw_forms=False, draw_annots=False)
     try:
         return _plain(np.array(bitmap.to_numpy()[:, :, :3], np.uint8)), float(wanted)
     finally:
         bitmap.close()
+
+
+def dark(picture: Pixels) -> bool:
+    """Whether most of it is dark, as a scan is whose tones the page turns round."""
+    return bool(np.median(picture[::16, ::16]) < 128)
 
 
 def shrunk(picture: Pixels, by: int) -> Pixels:

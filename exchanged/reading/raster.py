@@ -14,7 +14,7 @@ import ctypes
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from exchanged.reading.pdf import DEPTH
+from exchanged.reading.pdf import DEPTH, Size, Structure
 from exchanged.reading.unfit import PIXELS, Unfit, too_large
 
 if TYPE_CHECKING:
@@ -36,12 +36,22 @@ STROKES = 200  # lines and areas of one page; a scan has none, though a program 
 SLOW = 20  # what one that is blended with its ground counts for
 AGAIN = 16  # times that one JPEG 2000 may be drawn: it is decoded anew each time
 LAYERS = 2 * PIXELS  # of all pictures of a page together: ground, writing and mask of A3 at 600 dpi
+ASIDE = 0.07  # of a page's longer side, at each edge: a page's number stands there, the name of a phone's program
+WHOLE = 0.02  # of a page's shorter side: a picture that leaves no more free, or is cut by no more, is the page
+EVEN = 1.05  # how much finer a JPEG that is looked at without drawing the page may be in one direction
 SIDE = 700  # pixels of the longer side of the small picture in which blankness is judged
 MARGIN = 0.05  # shadows at the edges of the glass are no content
 CONTRAST = 48  # of 255, from the paper's own tone
 SURELY = 0.005  # share of ink in the quick look at a JPEG above which nothing else is asked
 INK = 0.0005  # share of pixels below which a page is blank
 
+_PLAIN = (
+    pdfium.FPDF_COLORSPACE_DEVICEGRAY,
+    pdfium.FPDF_COLORSPACE_DEVICERGB,
+    pdfium.FPDF_COLORSPACE_CALGRAY,
+    pdfium.FPDF_COLORSPACE_CALRGB,
+    pdfium.FPDF_COLORSPACE_ICCBASED,
+)
 _INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -55,14 +65,15 @@ _IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 class Sheet:
     """What a page is made of.
 
-    cover: share of the page that is picture. dpi: the finest that still fills `COVER`, 0 if none. text: any is seen.
-    empty: nothing at all is on it.
+    cover: share of the page that is picture. dpi: the finest that still fills `COVER`, 0 if none. text: any is seen
+    but at the edges. empty: nothing at all is on it. unit: points of a user unit.
     """
 
     cover: float
     dpi: int
     text: bool
     empty: bool
+    unit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +102,11 @@ class Raster:
     def __len__(self) -> int:
         return len(self._document)
 
-    def sheet(self, index: int, unit: float = 1.0) -> Sheet:
-        """What page `index` is made of; `unit`: points of a user unit of that page."""
+    def sheet(self, index: int, whole: Structure) -> Sheet:
+        """What page `index` is made of."""
         page = self._page(index)
         try:
-            return _sheet(page, unit)
+            return _sheet(page, whole.units[index], whole.masks[index])
         finally:
             page.close()
 
@@ -121,7 +132,10 @@ class Raster:
         page = self._page(index)
         try:
             decoded = self._decoded(page, index, sheet)
-            pixels, dpi = picture.rendered(page, sheet.dpi) if decoded is None else (decoded[0], sheet.dpi / decoded[1])
+            if decoded is None:
+                pixels, dpi = picture.rendered(page, sheet.dpi, sheet.unit)
+            else:
+                pixels, dpi = decoded[0], sheet.dpi / decoded[1]
             if pixels.min() == pixels.max():
                 _see_through(page)
             return pixels, dpi
@@ -133,9 +147,10 @@ class Raster:
         from exchanged.reading import picture
 
         if self._last[0] != index:
-            jpeg = only_jpeg(page)
+            jpeg = only_jpeg(page, sheet.unit)
             self._last = -1, None
-            self._last = index, None if jpeg is None else picture.decoded(jpeg, sheet.dpi)
+            found = None if jpeg is None else picture.decoded(jpeg, sheet.dpi)
+            self._last = index, None if found is None or picture.dark(found[0]) else found
         return self._last[1]
 
     def _page(self, index: int) -> Any:
@@ -149,8 +164,8 @@ class Raster:
         return page
 
 
-def _sheet(page: Any, unit: float) -> Sheet:
-    frame = _visible(page)
+def _sheet(page: Any, unit: float, masks: Mapping[Size, Size]) -> Sheet:
+    frame = _visible(page, unit)
     pictures: list[_Picture] = []
     texts: list[tuple[Any, Box]] = []
     costly: Counter[tuple[int, int]] = Counter()
@@ -161,7 +176,7 @@ def _sheet(page: Any, unit: float) -> Sheet:
             if _area(box) > 0:
                 texts.append((item, box))
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
-            picture = _picture(item, matrix, frame, unit)
+            picture = _picture(item, matrix, frame, unit, masks)
             pictures.append(picture)
             if _costly(item):
                 costly[picture.pixels, pdfium.FPDFImageObj_GetImageDataRaw(item, None, 0)] += 1
@@ -176,10 +191,12 @@ def _sheet(page: Any, unit: float) -> Sheet:
     if sum(picture.pixels for picture in pictures) > LAYERS:
         raise too_large("pixels", LAYERS)
     if len(pictures) > PIECES or strokes > STROKES:
-        return Sheet(0.0, 0, bool(texts), empty=False)
+        return Sheet(0.0, 0, bool(texts), empty=False, unit=unit)
     cover = _union([each.box for each in pictures]) / _area(frame)
-    said = _says_something(page, [item for item, _ in texts])
-    return Sheet(cover, _finest(pictures, _area(frame)), said, empty=pdfium.FPDFPage_CountObjects(page.raw) == 0)
+    inner = _shrunk(frame, ASIDE * max(frame[2] - frame[0], frame[3] - frame[1]))
+    said = _says_something(page, [item for item, box in texts if _area(_clip(box, inner)) > 0])
+    empty = pdfium.FPDFPage_CountObjects(page.raw) == 0
+    return Sheet(cover, _finest(pictures, _area(frame)), said, empty, unit)
 
 
 def _finest(pictures: list[_Picture], whole: float) -> int:
@@ -190,13 +207,13 @@ def _finest(pictures: list[_Picture], whole: float) -> int:
     return 0
 
 
-def _visible(page: Any) -> Box:
+def _visible(page: Any, unit: float) -> Box:
     left, bottom, right, top = page.get_mediabox()
     box: Box = (min(left, right), min(bottom, top), max(left, right), max(bottom, top))
     left, bottom, right, top = page.get_cropbox()
     crop = _clip((min(left, right), min(bottom, top), max(left, right), max(bottom, top)), box)
     frame = crop if _area(crop) > 0 else box
-    if not min(frame[2] - frame[0], frame[3] - frame[1]) >= LEAST or _area(frame) == math.inf:
+    if not min(frame[2] - frame[0], frame[3] - frame[1]) * max(unit, 1.0) >= LEAST or _area(frame) == math.inf:
         raise Unfit("file-unreadable", why="damaged")
     return frame
 
@@ -217,13 +234,15 @@ def _objects(container: Any, matrix: Matrix, depth: int, in_form: bool = False) 
             yield kind, item, matrix
 
 
-def _picture(item: Any, matrix: Matrix, frame: Box, unit: float) -> _Picture:
+def _picture(item: Any, matrix: Matrix, frame: Box, unit: float, masks: Mapping[Size, Size]) -> _Picture:
     placed = _times(_matrix(item), matrix)
     a, b, c, d = placed[:4]
     width, height = ctypes.c_uint(), ctypes.c_uint()
     pdfium.FPDFImageObj_GetImagePixelSize(item, width, height)
     across, up = math.hypot(a, b) * unit / 72, math.hypot(c, d) * unit / 72
-    dpi = min(width.value / across, height.value / up) if across > 0 and up > 0 else 0.0
+    size = width.value, height.value
+    sizes = (size, masks.get(size, size))
+    dpi = max(min(wide / across, high / up) for wide, high in sizes) if across > 0 and up > 0 else 0.0
     return _Picture(_clip(_spread(placed, (0.0, 0.0, 1.0, 1.0)), frame), dpi, width.value * height.value)
 
 
@@ -289,6 +308,10 @@ def _area(box: Box) -> float:
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 
+def _shrunk(box: Box, by: float) -> Box:
+    return (box[0] + by, box[1] + by, box[2] - by, box[3] - by)
+
+
 def _within(inner: Box, outer: Box) -> bool:
     return _area(_clip(inner, outer)) >= 0.95 * _area(inner)
 
@@ -345,12 +368,22 @@ def _see_through(page: Any) -> None:
             pdfium.FPDFBitmap_Destroy(bitmap)
 
 
-def only_jpeg(page: Any) -> bytes | None:
-    """The JPEG that a page is; None where it is anything else, or more."""
+def only_jpeg(page: Any, unit: float = 1.0) -> bytes | None:
+    """The JPEG that a page is; None where it is anything else, or more, or is not shown whole and as it is."""
     objects = list(page.get_objects(max_depth=1))
     if len(objects) != 1 or objects[0].type != pdfium.FPDF_PAGEOBJ_IMAGE or objects[0].get_filters() != ["DCTDecode"]:
         return None
-    return bytes(objects[0].get_data())
+    only, frame = objects[0], _visible(page, unit)
+    a, b, c, d, *_ = placed = _matrix(only.raw)
+    box, near = _spread(placed, (0.0, 0.0, 1.0, 1.0)), WHOLE * min(frame[2] - frame[0], frame[3] - frame[1])
+    whole = all(abs(ours - seen) <= near for ours, seen in zip(box, frame, strict=True))
+    if not whole or a * d - b * c <= 0:  # cut, with paper around it, or mirrored
+        return None
+    said = only.get_metadata()
+    across, up = said.width / math.hypot(a, b), said.height / math.hypot(c, d)
+    if max(across, up) > EVEN * min(across, up) or said.colorspace not in _PLAIN:
+        return None
+    return bytes(only.get_data())
 
 
 def _inked(data: bytes) -> float:

@@ -94,7 +94,11 @@ def _mismatch(forms: Sequence[Mapping[str, Any]], table: Table | None) -> list[F
 
 def _unsigned(forms: Sequence[Mapping[str, Any]]) -> list[Found]:
     """Boxes without a signature and a seal that is not there, where the form's last page shows them."""
-    last = next((form for form in forms if form["signed"] is not None), None)
+    last = max(
+        (form for form in forms if form["signed"] is not None),
+        key=lambda form: (len(form["signed"]), form["sealed"]),  # an unsigned copy may lie before it
+        default=None,
+    )
     if last is None:
         return []
     empty = [name for name in ("manager", "head") if name not in last["signed"]]
@@ -142,20 +146,28 @@ def _pages(data: bytes, whole: Any) -> tuple[list[Found], dict[str, Any]]:
     with raster.Raster(data) as pages:
         if len(pages) != whole.pages:
             raise Unfit("file-unreadable", why="damaged")
-        sheets = [pages.sheet(index, whole.units[index]) for index in range(whole.pages)]
+        sheets = [pages.sheet(index, whole) for index in range(whole.pages)]
         findings = [each for number, sheet in enumerate(sheets, 1) for each in _page(number, sheet)]
         if all(sheet.empty or (_scanned(sheet) and pages.blank(index, sheet)) for index, sheet in enumerate(sheets)):
             findings.append(_found("confirmation-blank", {}))
-        return findings, {"forms": [], "stamped": None} if findings else _forms(pages, sheets)
+        try:
+            return findings, _forms(pages, sheets)
+        except Unfit:
+            if not findings:
+                raise
+            return findings, {"forms": [], "stamped": None}
 
 
 def _forms(pages: Any, sheets: Sequence[Any]) -> dict[str, Any]:
-    """What is read back from the pages."""
+    """What is read back from the pages that are pictures; of a scan that is refused too, to know whose it is."""
     from exchanged.form import ink, read
+    from exchanged.reading import raster
 
     forms: list[dict[str, Any]] = []
     stamped: bool | None = None
     for index, sheet in enumerate(sheets):
+        if sheet.cover < raster.COVER:
+            continue
         picture, dpi = pages.picture(index, sheet)
         found = read.find(picture, dpi)
         if found is None:
