@@ -101,7 +101,8 @@ class Confirmation:
         A folder from which that cannot be done just now, as one that is not mounted, is remembered.
         """
         folder = str(self._settings.folders.forms)
-        known: list[str] = json.loads(self._ledger.remembered("forms") or "[]")  # the last one is that in use
+        said = self._ledger.remembered("forms") or "[]"
+        known: list[str] = json.loads(said) if said.startswith("[") else [said]  # the last one is that in use
         if known == [folder]:
             return
         former = [Path(one) for one in known if one != folder]

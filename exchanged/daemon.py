@@ -92,7 +92,9 @@ class Watch:
         self._start()
 
     def _alive(self) -> bool:
-        return bool(self._observer.is_alive()) and all(emitter.is_alive() for emitter in self._observer.emitters)
+        """Whether all its threads live; a folder that is removed while somebody has it open can end the reader."""
+        reader = getattr(self._observer, "_inotify_fd", self._observer)
+        return all(one.is_alive() for one in (self._observer, reader, *self._observer.emitters))
 
     def _start(self) -> None:
         from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -132,7 +134,7 @@ class Daemon:
         self._reload = False
         self._rescan = 0.0
         self._watch = Watch(engine.settings.folders.drop, self._bell)
-        self._inspector = Inspector(path)
+        self._inspector = Inspector(path, engine.audited)
         self._told = ""
         self._reminded: dt.date | None = None
 

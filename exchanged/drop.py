@@ -30,7 +30,8 @@ IGNORED_ENDINGS = (".part", ".tmp", ".crdownload", ".filepart")
 IGNORED_STARTS = (".", "~$")
 BOARD = "状态.txt"  # what waits for what, written there for the clerk
 IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
-IGNORED_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__macosx"}
+IGNORED_FOLDERS = {"system volume information", "lost+found", "__macosx", "dfsrprivate", "$recycle.bin", "#recycle"}
+IGNORED_FOLDERS |= {"@eadir", "@recycle", "@recently-snapshot", "@tmp", "@sharebin", "#snapshot", "~snapshot"}
 ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
 OLD = 86400.0  # seconds after which a file that is passed over is worth a word
 OTHERS = (
@@ -274,7 +275,7 @@ class Drop:
         except OSError:
             return Not.YET
         try:
-            if mark_of(os.fstat(fd)) != mark or not _closed(fd):
+            if mark_of(os.fstat(fd)) != mark or not closed(fd):
                 return Not.YET
             head, ending = os.pread(fd, HEAD, 0), path.suffix.casefold()
             is_other = ending in OTHERS and not _holds_table(fd, mark[0])
@@ -324,7 +325,7 @@ def mark_of(state: os.stat_result) -> Mark:
     return state.st_size, state.st_mtime_ns, state.st_ino
 
 
-def _closed(fd: int) -> bool:
+def closed(fd: int) -> bool:
     """Whether no process on this machine has the file open for writing, as far as the kernel tells us."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)

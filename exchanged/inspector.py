@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,10 +33,14 @@ GENTLE = 10  # how much it lets others go first
 
 
 class Inspector:
-    """Starts the verification when its time has come and says what it found."""
+    """Starts the verification when its time has come and says what it found.
 
-    def __init__(self, path: Path) -> None:
+    `tell` is told the code of the first thing that is wrong, or None where all is well.
+    """
+
+    def __init__(self, path: Path, tell: Callable[[str | None], None]) -> None:
         self._path = path
+        self._tell = tell
         self._due = time.monotonic() + FIRST
         self._began = 0.0
         self._child: subprocess.Popen[bytes] | None = None
@@ -76,6 +81,7 @@ class Inspector:
         if ended == status.OK:
             seconds = round(time.monotonic() - self._began, 1)
             log.emit("audit.passed", count=found.get("events", 0), files=found.get("evidence", 0), seconds=seconds)
+            self._tell(None)
         elif ended == status.INTEGRITY:
             self._complain(found.get("problems") or [found])
         else:
@@ -88,6 +94,7 @@ class Inspector:
         for problem in problems:
             if problem["code"].startswith("ledger."):
                 raise IntegrityFailure(problem["code"])
+        self._tell(str(problems[0]["code"]))
 
     def _found(self) -> dict[str, Any]:
         """The child's answer; nothing where it did not come to one."""

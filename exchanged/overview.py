@@ -84,7 +84,7 @@ def trace(ledger: Ledger, secrets: Secrets, number: str) -> dict[str, Any]:
 
 def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """One screen of what goes on."""
-    batches = ledger.batches()
+    batches, said = ledger.batches(), ledger.remembered
     open_ones = [batch for batch in batches if not batch.cleared]
     delivered = max((str(b.facts["delivered"]) for b in batches if b.facts.get("delivered")), default=None)
     states = Counter(str(batch.state) for batch in batches)
@@ -92,7 +92,7 @@ def status(settings: Settings, ledger: Ledger) -> dict[str, Any]:
         "format": "exchanged-status/1",
         "daemon": _running(settings),
         "paused": ledger.paused,
-        "trouble": ledger.remembered("trouble") or _unwritable(settings) or _full(settings),
+        "trouble": said("trouble") or _unwritable(settings) or _full(settings) or said("audit"),
         "states": {str(state): states[str(state)] for state in State if states[str(state)]},
         "waiting": [_waiting(batch) for batch in open_ones],
         "last_delivery": delivered,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from exchanged import inspector, log
+from exchanged import config, inspector, log
+from exchanged.engine import Engine
 from exchanged.errors import IntegrityFailure
 from exchanged.inspector import Inspector
 from tests.support.world import World
@@ -44,7 +45,11 @@ def finished(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def inspect(world: World, told: io.StringIO) -> list[dict[str, object]]:
     """One verification, to its end."""
-    inspecting = Inspector(world.file)
+    with closing(Engine(config.load(world.file))) as engine:
+        return _inspected(Inspector(world.file, engine.audited), told)
+
+
+def _inspected(inspecting: Inspector, told: io.StringIO) -> list[dict[str, object]]:
     ends = time.monotonic() + 60
     while not told.getvalue() and time.monotonic() < ends:
         inspecting.look()
@@ -65,9 +70,16 @@ def test_a_sound_ledger_passes(finished: World, told: io.StringIO) -> None:
 
 def test_altered_evidence_is_said_and_stops_nothing(finished: World, told: io.StringIO) -> None:
     (evidence,) = (finished.state / "evidence").glob("*.json")
-    evidence.write_text(evidence.read_text().replace("closed", "sealed"))
+    sound = evidence.read_text()
+    evidence.write_text(sound.replace("closed", "sealed"))
     (failed,) = inspect(finished, told)
     assert (failed["event"], failed["level"], failed["code"]) == ("audit.failed", "critical", "evidence.altered")
+    assert finished.ask("status")["trouble"] == "evidence.altered"
+    evidence.write_text(sound)
+    told.truncate(0)
+    told.seek(0)
+    assert [one["event"] for one in inspect(finished, told)] == ["audit.passed"]
+    assert finished.ask("status")["trouble"] is None
 
 
 def test_an_altered_ledger_ends_the_work(finished: World, told: io.StringIO) -> None:
@@ -78,7 +90,7 @@ def test_an_altered_ledger_ends_the_work(finished: World, told: io.StringIO) -> 
 
 
 def test_a_verification_that_was_killed_is_done_again(finished: World, told: io.StringIO) -> None:
-    inspecting = Inspector(finished.file)
+    inspecting = Inspector(finished.file, lambda _: None)
     inspecting.look()
     inspecting.stop()
     assert inspecting._child is None

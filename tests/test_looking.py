@@ -104,7 +104,7 @@ def test_the_daily_verification_needs_no_room_on_any_disk(world: World, monkeypa
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     world.once()
-    one = inspector.Inspector(world.file)
+    one = inspector.Inspector(world.file, lambda _: None)
     one._due = 0.0
     one.look()
     assert one._child is not None

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from exchanged import disk, log, seen
+from exchanged import disk, drop, log, seen
 from exchanged.drop import CLAIMS, FOREIGN, Drop, Found, Group, Item, Mark, content_name, fold, mark_of, takes_place
 from exchanged.errors import NotYet
 from exchanged.form.code import Code
@@ -244,12 +244,12 @@ class Intake:
         """Copy one file into the spool. Raises NotYet("batch.moved_meanwhile") when it was written to meanwhile."""
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            before = os.fstat(fd)
+            alone, before = drop.closed(fd), os.fstat(fd)
             size, digest = disk.copy(fd, target)
             after = os.fstat(fd)
         finally:
             os.close(fd)
-        if (mark_of(before), before.st_ctime_ns) != (mark_of(after), after.st_ctime_ns):
+        if not alone or (mark_of(before), before.st_ctime_ns) != (mark_of(after), after.st_ctime_ns):
             raise NotYet("batch.moved_meanwhile")  # what was copied may be half old, half new
         return Source(position, path.name, digest, size, token)
 
