@@ -30,6 +30,7 @@ LARGEST = 1 << 20  # bytes of a file of that name that are worth comparing
 _KINDS = {"confirmation.waiting": "scan", "correction.waiting": "other"}  # what the clerk is told to do
 MINUTE = "%Y-%m-%d %H:%M"
 
+Lying = tuple[str, Path]  # "open" or "unreadable", and which file or folder
 Entry = tuple[str, list[tuple[str, str]]]  # what waits, and what is to be said of it: name and value
 
 
@@ -45,23 +46,27 @@ class Board:
         self._next = 0.0
         self._failing = False
 
-    def post(self, lying: Sequence[Group], stuck: int, deeper: int = 0, final: bool = False) -> None:
+    def post(
+        self, scans: Sequence[Group], lying: Sequence[Lying], stuck: int, deeper: int = 0, final: bool = False
+    ) -> None:
         """Bring the board up to date. Asks the ledger only where something has changed since; `final`: at once.
 
-        stuck: what may not be read or taken. deeper: folders in sub-folders, which nobody looks into.
+        scans: those that wait for their spreadsheet. lying: what cannot be taken, and why. stuck: how much may not be
+        read or taken. deeper: folders in sub-folders, which nobody looks into.
         """
         moment = time.monotonic()
         if moment < self._next and not final:
             return
         try:
             changes = self._ledger.changes()
-            known = (changes, tuple(lying), stuck, deeper)
+            known = (changes, tuple(scans), tuple(lying), stuck, deeper)
             if changes is None:  # is being written: a later round sees it
                 return
             if known == self._known and self._file == _identity(self._path):
                 return
             self._next = moment + CALM
-            self._bring(self._entries(lying), {"unreadable": stuck, "folders": deeper})
+            entries = [*self._entries(scans), *map(self._kept, lying)]
+            self._bring(entries, {"unreadable": stuck, "folders": deeper})
             self._known, self._file, self._failing = known, _identity(self._path), False
         except NotYet:
             return  # the ledger is busy or away: the rounds say so
@@ -78,10 +83,10 @@ class Board:
 
     # --- what waits -----------------------------------------------------------------------------------------------
 
-    def _entries(self, lying: Sequence[Group]) -> list[Entry]:
+    def _entries(self, scans: Sequence[Group]) -> list[Entry]:
         paused = self._ledger.paused
         batches = [one for one in self._ledger.batches(open_only=True) if _waits(one, paused)]
-        return [self._batch(one) for one in batches] + [self._scan(item) for item in sorted(lying, key=_order)]
+        return [self._batch(one) for one in batches] + [self._scan(item) for item in sorted(scans, key=_order)]
 
     def _batch(self, batch: Record) -> Entry:
         language, reason = self._settings.language, batch.reason
@@ -117,6 +122,12 @@ class Board:
             ("advice", text(f"board.do_{self._about(group)}", language, batch=group.ended or "")),
         ]
         return str(path.relative_to(drop)), [(name, value) for name, value in about if value]
+
+    def _kept(self, lying: Lying) -> Entry:
+        """What somebody has open, or what may not be taken."""
+        (kind, path), language = lying, self._settings.language
+        about = [("waits_for", text(f"board.{kind}", language)), ("advice", text(f"board.do_{kind}", language))]
+        return str(path.relative_to(self._settings.folders.drop)), about
 
     def _about(self, group: Group) -> str:
         """What is to be done with a scan: its spreadsheet may be missing, its form outdated, its batch reported."""

@@ -25,6 +25,7 @@ from typing import Any
 
 from exchanged import config, confinement, disk, seen
 from exchanged.batch import Fact
+from exchanged.drop import ignored
 from exchanged.errors import ConfigError, Held, IntegrityFailure, NotYet
 from exchanged.keymaker import LONGEST_HOME
 from exchanged.settings import Settings
@@ -38,6 +39,7 @@ PLACEHOLDERS = {  # what config/exchanged.yaml shows where a unit has to write i
 }
 LITTLE, TOO_LITTLE = 2_000_000_000, 200_000_000  # bytes free
 SOON = 30  # days
+_ALL = os.R_OK | os.W_OK | os.X_OK
 OLDEST_GPG = (2, 2, 20)
 _BUILT = 1_780_000_000  # Unix seconds; no clock can truly be before this
 _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
@@ -121,6 +123,7 @@ def _folders(settings: Settings) -> Iterator[Line]:
     folders = settings.folders
     for name in ("drop", "forms", "rejected", "receipts", "state"):
         yield _folder(f"folders.{name}", getattr(folders, name), private=name == "state")
+        yield from _below(name, getattr(folders, name), settings)
     yield _folder("sealing.gnupg_home", settings.sealing.gnupg_home, private=True)
     if len(os.fsencode(settings.sealing.gnupg_home)) > LONGEST_HOME:
         yield Line("sealing.gnupg_home", FAIL, "setup.path_long", {"limit": LONGEST_HOME})
@@ -129,12 +132,27 @@ def _folders(settings: Settings) -> Iterator[Line]:
         yield Line("folders.drop", WARN, "doctor.drop_remote", {"filesystem": kind})
 
 
+def _below(name: str, path: Path, settings: Settings) -> Iterator[Line]:
+    """Folders inside that may not be read or written: those of a restored backup, and what clerks make."""
+    places = {"state": [path], "drop": [path, *(path / lane for lane in settings.intake.data_types)]}.get(name, [])
+    for place in filter(seen.folder, places):
+        with contextlib.suppress(OSError):
+            inside = [one for one in sorted(place.iterdir()) if disk.plain_folder(one) and not ignored(one.name, True)]
+            yield from (
+                _forbidden(f"folders.{name}", one) for one in inside if not os.access(one, os.R_OK | os.W_OK | os.X_OK)
+            )
+
+
+def _forbidden(name: str, path: Path) -> Line:
+    return Line(name, FAIL, "doctor.folder_forbidden", {"folder": str(path), "user": _user_name(os.geteuid())})
+
+
 def _folder(name: str, path: Path, *, private: bool) -> Line:
     facts: dict[str, Fact] = {"folder": str(path)}
     if not seen.folder(path):
         return Line(name, FAIL, "doctor.folder_missing", facts)
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        return Line(name, FAIL, "doctor.folder_forbidden", facts | {"user": _user_name(os.geteuid())})
+    if not os.access(path, _ALL):
+        return _forbidden(name, path)
     mode = path.stat().st_mode
     if private and mode & 0o077:
         return Line(name, FAIL, "doctor.folder_not_private", facts | {"mode": _mode(path)})

@@ -34,6 +34,7 @@ IGNORED_FOLDERS = {"system volume information", "lost+found", "__macosx", "dfsrp
 IGNORED_FOLDERS |= {"@eadir", "@recycle", "@recently-snapshot", "@tmp", "@sharebin", "#snapshot", "~snapshot"}
 ANNOTATED = ".annotated"  # what giving back adds to a stem: corrected, the file and its old scan belong together again
 OLD = 86400.0  # seconds after which a file that is passed over is worth a word
+LONG = 60.0  # seconds beyond the settle time after which it is said of a file that somebody has it open
 OTHERS = (
     *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".webp"),
     *(".doc", ".docx", ".wps", ".rtf", ".odt", ".ofd", ".ppt", ".pptx", ".zip", ".rar", ".7z"),
@@ -124,6 +125,7 @@ class Found:
     unread: int = 0  # groups with scans that the next look reads
     stuck: int = 0
     deeper: int = 0  # folders in sub-folders, which nobody looks into
+    lying: tuple[tuple[str, Path], ...] = ()  # what people can do something about: "open" elsewhere, "unreadable"
 
     def gather(self) -> None:
         """Scans of one folder whose codes name one batch become one group: only the clerk knows which of them counts.
@@ -151,6 +153,7 @@ class Drop:
         self._seen: dict[Path, tuple[Mark, float]] = {}
         self._told: set[tuple[str, str]] = set()
         self._stuck = self._deeper = 0
+        self._lying: list[tuple[str, Path]] = []
         self._coming: set[str] = set()
         self._denied: dict[Path, float] = {}
 
@@ -175,6 +178,7 @@ class Drop:
         """List the lanes and group what has settled. A lane folder that cannot be listed raises OSError."""
         found, present = Found(), set()
         self._stuck = self._deeper = 0
+        self._lying.clear()
         self._coming.clear()
         for lane, data_type in self.lanes():
             groups: dict[tuple[str, str | None], list[Path]] = {}
@@ -194,7 +198,7 @@ class Drop:
                     found.ready += self._split(Group(lane, data_type, stem, folder, tuple(ready)))
         for gone in set(self._seen) - present:
             del self._seen[gone]
-        found.stuck, found.deeper = found.stuck + self._stuck, self._deeper
+        found.stuck, found.deeper, found.lying = found.stuck + self._stuck, self._deeper, tuple(self._lying)
         return found
 
     def _entries(self, lane: Path) -> Iterator[tuple[str, str | None, Path]]:
@@ -244,6 +248,7 @@ class Drop:
     def _settled(self, path: Path) -> Item | Not:
         """An Item once the file has settled."""
         if self._denied.get(path, 0.0) > time.monotonic():
+            self._lying.append(("unreadable", path))
             return Not.OURS
         try:
             state = path.lstat()
@@ -264,7 +269,10 @@ class Drop:
         if state.st_nlink > 1:
             self.refuse(path, "hard_link")
             return Not.EVER
-        return self._opened(path, mark)
+        item = self._opened(path, mark)
+        if item is Not.YET and moment - since > settle + LONG:
+            self._lying.append(("open", path))
+        return item
 
     def _opened(self, path: Path, mark: Mark) -> Item | Not:
         try:
@@ -288,6 +296,8 @@ class Drop:
 
     def refuse(self, path: Path, kind: str) -> None:
         """What is not taken: links, pipes, devices, hard links, what is unreadable or too large. Said once for each."""
+        if kind == "unreadable":
+            self._lying.append((kind, path))
         name = hashlib.sha256(os.fsencode(path)).hexdigest()
         if (name, kind) not in self._told:
             self._told.add((name, kind))

@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 from exchanged import disk, evidence, log, reserve, seen
@@ -64,6 +65,7 @@ class Engine:
         self.unsettled = 0
         self.stuck = self.deeper = 0
         self.orphans: list[Group] = []
+        self._lying: tuple[tuple[str, Path], ...] = ()
         self._build(settings)
 
     @state_trouble()
@@ -151,6 +153,7 @@ class Engine:
                 self._mend()
             found = self._intake.look()
             self.unsettled, self.stuck, self.deeper = found.unsettled + found.unread, found.stuck, found.deeper
+            self._lying = found.lying
             moved, orphans = found.unread > 0, list[Group]()
             foreign: NotYet | None = None
             for group in found.ready:
@@ -292,7 +295,7 @@ class Engine:
 
     def post(self, final: bool = False) -> None:
         """Tell the clerk in the drop folder what waits, where that has changed; `final`: no later call will."""
-        self._board.post(self.orphans, self.stuck, self.deeper, final)
+        self._board.post(self.orphans, self._lying, self.stuck, self.deeper, final)
 
     def clear(self) -> None:
         """Let finished batches be cleared; nothing else goes on."""

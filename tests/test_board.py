@@ -6,11 +6,14 @@ import os
 import re
 import time
 import unicodedata
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from exchanged import config, drop
 from exchanged.drop import BOARD, ignored
+from exchanged.engine import Engine
 from tests.support.world import World
 
 pytestmark = pytest.mark.usefixtures("warm")
@@ -142,3 +145,22 @@ def test_files_in_folders_of_folders_are_told_since_nobody_looks_there(world: Wo
     (world.drop / "夹" / "深").rename(world.drop / "深")
     world.once()
     assert not shown(world)
+
+
+def test_what_somebody_has_open_or_may_not_be_taken_stands_there_by_name(
+    quick: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop, "LONG", 0.1)
+    quick.sheet("一月", 3)
+    quick.sheet("二月/甲", 3, seed=1)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "二月" and access(path, mode))
+    with closing(Engine(config.load(quick.file))) as engine, (quick.drop / "一月.csv").open("r+b"):
+        engine.recover()
+        for _ in range(8):
+            engine.tick()
+            time.sleep(0.2)
+        engine.post(final=True)
+        said = shown(quick)
+    assert re.search(r"● 一月\.csv\s+why it waits\s+still open in a program", said)
+    assert re.search(r"● 二月\s+why it waits\s+may not be read", said)

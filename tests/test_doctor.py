@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,25 @@ def test_missing_and_open_folders_are_told_apart(laid: setup.Laid) -> None:
         (directory / "forms").mkdir(0o770)
         (directory / "drop").chmod(0o770)
         (directory / "state").chmod(0o700)
+
+
+def test_folders_inside_that_the_service_cannot_use_are_named(
+    laid: setup.Laid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that clerks make by a file server's habits; those that root has restored."""
+    directory = laid.config.parent
+    inside = [directory / "drop" / "更正", directory / "drop" / "更正" / "二月", directory / "state" / "spool"]
+    fine = [directory / "drop" / "三月", directory / "drop" / "@eaDir"]
+    for folder in (*inside, *fine):
+        folder.mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) not in [*inside, fine[1]] and access(path, mode))
+    try:
+        lines = [line for line in doctor.examine(laid.config, probe=False) if line["code"] == "doctor.folder_forbidden"]
+        assert [line["facts"]["folder"] for line in lines] == [str(folder) for folder in inside]
+    finally:
+        for folder in reversed((*inside, *fine)):
+            folder.rmdir()
 
 
 def test_a_key_that_is_not_there_is_named(laid: setup.Laid) -> None:

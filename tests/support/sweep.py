@@ -201,8 +201,11 @@ def strike(stage: Stage, point: Point) -> bool:
 def strike_where(stage: Stage, life: str, phase: int, fault: str, here: Callable[[Call], bool]) -> bool:
     """The same at the first call of which `here` says that it is the one."""
     struck: list[Call] = []
+    after: list[Call] = []
 
     def decide(call: Call) -> int:
+        if struck:
+            after.append(call)
         if struck or not here(call):
             return 0
         struck.append(call)
@@ -216,7 +219,7 @@ def strike_where(stage: Stage, life: str, phase: int, fault: str, here: Callable
         assert run.status in STATUSES, f"{run.status} {run.stderr}"
         _said(stage, run)
     if struck and fault == "EIO" and struck[0].own and struck[0].name in SYNCS:
-        _ended_at_once(run, struck[0])
+        _ended_at_once(run, struck[0], after)
     stage.finish(NAMED[life], phase, run.status, fault == "kill-early")
     return bool(struck)
 
@@ -240,13 +243,14 @@ def _said(stage: Stage, run: Run) -> None:
     assert any(reasons) or waiting["paused"] or told_otherwise, run.stdout + run.stderr
 
 
-def _ended_at_once(run: Run, call: Call) -> None:
+def _ended_at_once(run: Run, call: Call, after: Sequence[Call]) -> None:
     """An fsync that failed ended the process, unless SQLite passes over it: the folder of its log, which is synced once
     more by ourselves, and its own tidying up when the work was done."""
     said = json.loads(run.stdout) if run.stdout.startswith("{") else {"code": "disk.sync_failed"}
     ended = run.status == 3 and said.get("code") == "disk.sync_failed"
     folder = call.name == "fdatasync" and call.path.endswith("/state")
-    tidying = call.path.endswith("/ledger.db") or ("/ledger.db" in call.path and run.status != 3)
+    closing = all("/ledger.db" in later.path for later in after if later.own)
+    tidying = call.path.endswith("/ledger.db") or ("/ledger.db" in call.path and closing)
     assert ended or folder or tidying, f"{run.status} after {call.name} of {call.path}: {run.stdout}"
 
 
