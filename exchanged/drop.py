@@ -125,7 +125,7 @@ class Found:
     unread: int = 0  # groups with scans that the next look reads
     stuck: int = 0
     deeper: int = 0  # folders in sub-folders, which nobody looks into
-    lying: tuple[tuple[str, Path], ...] = ()  # what people can do something about: "open" elsewhere, "unreadable"
+    lying: Sequence[tuple[str, Path]] = ()  # what people can do something about: "open" elsewhere, "unreadable"
 
     def gather(self) -> None:
         """Scans of one folder whose codes name one batch become one group: only the clerk knows which of them counts.
@@ -198,7 +198,7 @@ class Drop:
                     found.ready += self._split(Group(lane, data_type, stem, folder, tuple(ready)))
         for gone in set(self._seen) - present:
             del self._seen[gone]
-        found.stuck, found.deeper, found.lying = found.stuck + self._stuck, self._deeper, tuple(self._lying)
+        found.stuck, found.deeper, found.lying = found.stuck + self._stuck, self._deeper, self._lying
         return found
 
     def _entries(self, lane: Path) -> Iterator[tuple[str, str | None, Path]]:

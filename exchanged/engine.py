@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Engine:
         self.unsettled = 0
         self.stuck = self.deeper = 0
         self.orphans: list[Group] = []
-        self._lying: tuple[tuple[str, Path], ...] = ()
+        self._lying: Sequence[tuple[str, Path]] = ()  # what the last look and the claims after it have met
         self._build(settings)
 
     @state_trouble()

@@ -187,7 +187,9 @@ class _Weighing:
             return 1
         self._no_drawing(resources)
         drawn = _entries(resources, "/XObject")
-        self._masked |= {_size(each): _size(mask) for each in drawn for mask in _picture_masks(each)}
+        for size, (wide, high) in ((_size(each), _size(mask)) for each in drawn for mask in _picture_masks(each)):
+            known = self._masked.get(size, (0, 0))  # of strips that are alike the last one is shorter
+            self._masked[size] = max(known[0], wide), max(known[1], high)
         forms = [each for each in drawn if _name(each.get("/Subtype")) == "/Form"]
         masks = list(_masks(resources))
         heaviest = max((self._form(form, resources, depth) for form in [*forms, *masks]), default=1)

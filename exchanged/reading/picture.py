@@ -59,8 +59,10 @@ _FLAGS = {
 def rendered(page: Any, dpi: int, unit: float) -> tuple[Pixels, float]:
     """A page as it is drawn, at `DPI` or what it has, if that is less. `unit`: points of its user unit."""
     wanted = min(DPI, max(dpi, COARSEST))
-    scale = wanted / 72 * unit
     width, height = page.get_size()
+    if width * height * (wanted / 72 * unit) ** 2 > MOST:
+        wanted = min(wanted, dpi)
+    scale = wanted / 72 * unit
     if width * height * scale**2 > MOST:
         raise too_large("pixels", MOST)
     bitmap = page.render(scale=scale, may_draw_forms=False, draw_annots=False)

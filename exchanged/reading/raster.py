@@ -11,7 +11,6 @@ pdfium is not thread-safe: one document at a time in a process.
 from __future__ import annotations
 
 import ctypes
-import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from exchanged.reading.boxes import IDENTITY, Box, Matrix, area, clip, spread, times, union, within
 from exchanged.reading.pdf import DEPTH, Size, Structure
 from exchanged.reading.unfit import PIXELS, Unfit, too_large
 
@@ -36,7 +36,8 @@ STROKES = 200  # lines and areas of one page; a scan has none, though a program 
 SLOW = 20  # what one that is blended with its ground counts for
 AGAIN = 16  # times that one JPEG 2000 may be drawn: it is decoded anew each time
 LAYERS = 2 * PIXELS  # of all pictures of a page together: ground, writing and mask of A3 at 600 dpi
-ASIDE = 0.07  # of a page's longer side, at each edge: a page's number stands there, the name of a phone's program
+ASIDE = 0.07  # of a page, at each edge: a page's number stands there, the name of a phone's program
+LINES = 8  # pieces of text that may stand there
 WHOLE = 0.02  # of a page's shorter side: a picture that leaves no more free, or is cut by no more, is the page
 EVEN = 1.05  # how much finer a JPEG that is looked at without drawing the page may be in one direction
 SIDE = 700  # pixels of the longer side of the small picture in which blankness is judged
@@ -54,11 +55,7 @@ _PLAIN = (
 )
 _INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 
-Matrix = tuple[float, float, float, float, float, float]
-Box = tuple[float, float, float, float]
 Decoded = tuple["npt.NDArray[np.uint8]", int]  # pixels, and at which part of its size
-
-_IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class Sheet:
     """What a page is made of.
 
     cover: share of the page that is picture. dpi: the finest that still fills `COVER`, 0 if none. text: any is seen
-    but at the edges. empty: nothing at all is on it. unit: points of a user unit.
+    but a little at the edges. empty: nothing at all is on it. unit: points of a user unit. pixels: of all its pictures.
     """
 
     cover: float
@@ -74,12 +71,14 @@ class Sheet:
     text: bool
     empty: bool
     unit: float
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
     box: Box
     dpi: float
+    fine: float  # dpi of it or of its mask
     pixels: int
 
 
@@ -92,6 +91,7 @@ class Raster:
         except pypdfium2.PdfiumError:
             raise Unfit("file-unreadable", why="damaged") from None
         self._last: tuple[int, Decoded | None] = -1, None
+        self._masks: tuple[Mapping[Size, Size], ...] = ()
 
     def __enter__(self) -> Raster:
         return self
@@ -105,6 +105,7 @@ class Raster:
     def sheet(self, index: int, whole: Structure) -> Sheet:
         """What page `index` is made of."""
         page = self._page(index)
+        self._masks = whole.masks
         try:
             return _sheet(page, whole.units[index], whole.masks[index])
         finally:
@@ -147,7 +148,7 @@ class Raster:
         from exchanged.reading import picture
 
         if self._last[0] != index:
-            jpeg = only_jpeg(page, sheet.unit)
+            jpeg = only_jpeg(page, sheet.unit, self._masks[index])
             self._last = -1, None
             found = None if jpeg is None else picture.decoded(jpeg, sheet.dpi)
             self._last = index, None if found is None or picture.dark(found[0]) else found
@@ -165,23 +166,25 @@ class Raster:
 
 
 def _sheet(page: Any, unit: float, masks: Mapping[Size, Size]) -> Sheet:
+    if not unit > 0 or min(page.get_size()) * unit < LEAST <= min(page.get_size()):
+        unit = 1.0  # of nothing, or of a page too small to be one
     frame = _visible(page, unit)
     pictures: list[_Picture] = []
     texts: list[tuple[Any, Box]] = []
     costly: Counter[tuple[int, int]] = Counter()
     strokes = 0
-    for kind, item, matrix in _objects(page.raw, _IDENTITY, DEPTH):
+    for kind, item, matrix in _objects(page.raw, IDENTITY, DEPTH):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT and pdfium.FPDFTextObj_GetTextRenderMode(item) not in _INVISIBLE:
-            box = _clip(_text_box(item, matrix), frame)
-            if _area(box) > 0:
+            box = clip(_text_box(item, matrix), frame)
+            if area(box) > 0:
                 texts.append((item, box))
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             picture = _picture(item, matrix, frame, unit, masks)
             pictures.append(picture)
             if _costly(item):
                 costly[picture.pixels, pdfium.FPDFImageObj_GetImageDataRaw(item, None, 0)] += 1
-            if _area(picture.box) >= COVER * _area(frame):  # what lies below a full picture is not seen
-                texts = [each for each in texts if not _within(each[1], picture.box)]
+            if area(picture.box) >= COVER * area(frame):  # what lies below a full picture is not seen
+                texts = [each for each in texts if not within(each[1], picture.box)]
         elif kind == pdfium.FPDF_PAGEOBJ_PATH:
             strokes += SLOW if pdfium.FPDFPageObj_HasTransparency(item) else 1
         elif kind == pdfium.FPDF_PAGEOBJ_SHADING:
@@ -191,18 +194,23 @@ def _sheet(page: Any, unit: float, masks: Mapping[Size, Size]) -> Sheet:
     if sum(picture.pixels for picture in pictures) > LAYERS:
         raise too_large("pixels", LAYERS)
     if len(pictures) > PIECES or strokes > STROKES:
-        return Sheet(0.0, 0, bool(texts), empty=False, unit=unit)
-    cover = _union([each.box for each in pictures]) / _area(frame)
-    inner = _shrunk(frame, ASIDE * max(frame[2] - frame[0], frame[3] - frame[1]))
-    said = _says_something(page, [item for item, box in texts if _area(_clip(box, inner)) > 0])
+        return Sheet(0.0, 0, bool(texts), False, unit, 0)
+    cover = union([each.box for each in pictures]) / area(frame)
+    inner = _inner(frame)
+    inside = [item for item, box in texts if area(clip(box, inner)) > 0]
+    said = len(texts) - len(inside) > LINES or _says_something(page, inside)
     empty = pdfium.FPDFPage_CountObjects(page.raw) == 0
-    return Sheet(cover, _finest(pictures, _area(frame)), said, empty, unit)
+    return Sheet(cover, _finest(pictures, area(frame)), said, empty, unit, sum(each.pixels for each in pictures))
 
 
 def _finest(pictures: list[_Picture], whole: float) -> int:
-    """The finest resolution that `COVER` of the page has: a scanner may lay sharp writing over a coarse ground."""
-    for dpi in sorted({each.dpi for each in pictures}, reverse=True):
-        if _union([each.box for each in pictures if each.dpi >= dpi]) >= COVER * whole:
+    """The finest resolution that `COVER` of the page has: a scanner may lay sharp writing over a coarse ground.
+
+    Of one among several the mask's is that of the writing; a page's only picture has its own.
+    """
+    fine = [(each.fine if len(pictures) > 1 else each.dpi, each.box) for each in pictures]
+    for dpi in sorted({one for one, _ in fine}, reverse=True):
+        if union([box for one, box in fine if one >= dpi]) >= COVER * whole:
             return round(dpi)
     return 0
 
@@ -211,9 +219,9 @@ def _visible(page: Any, unit: float) -> Box:
     left, bottom, right, top = page.get_mediabox()
     box: Box = (min(left, right), min(bottom, top), max(left, right), max(bottom, top))
     left, bottom, right, top = page.get_cropbox()
-    crop = _clip((min(left, right), min(bottom, top), max(left, right), max(bottom, top)), box)
-    frame = crop if _area(crop) > 0 else box
-    if not min(frame[2] - frame[0], frame[3] - frame[1]) * max(unit, 1.0) >= LEAST or _area(frame) == math.inf:
+    crop = clip((min(left, right), min(bottom, top), max(left, right), max(bottom, top)), box)
+    frame = crop if area(crop) > 0 else box
+    if not min(frame[2] - frame[0], frame[3] - frame[1]) * max(unit, 1.0) >= LEAST or area(frame) == math.inf:
         raise Unfit("file-unreadable", why="damaged")
     return frame
 
@@ -229,21 +237,23 @@ def _objects(container: Any, matrix: Matrix, depth: int, in_form: bool = False) 
         item = get(container, index)
         kind = pdfium.FPDFPageObj_GetType(item)
         if kind == pdfium.FPDF_PAGEOBJ_FORM and depth:
-            yield from _objects(item, _times(_matrix(item), matrix), depth - 1, in_form=True)
+            yield from _objects(item, times(_matrix(item), matrix), depth - 1, in_form=True)
         else:
             yield kind, item, matrix
 
 
 def _picture(item: Any, matrix: Matrix, frame: Box, unit: float, masks: Mapping[Size, Size]) -> _Picture:
-    placed = _times(_matrix(item), matrix)
+    placed = times(_matrix(item), matrix)
     a, b, c, d = placed[:4]
     width, height = ctypes.c_uint(), ctypes.c_uint()
     pdfium.FPDFImageObj_GetImagePixelSize(item, width, height)
     across, up = math.hypot(a, b) * unit / 72, math.hypot(c, d) * unit / 72
     size = width.value, height.value
-    sizes = (size, masks.get(size, size))
-    dpi = max(min(wide / across, high / up) for wide, high in sizes) if across > 0 and up > 0 else 0.0
-    return _Picture(_clip(_spread(placed, (0.0, 0.0, 1.0, 1.0)), frame), dpi, width.value * height.value)
+    dpi, fine = (
+        min(wide / across, high / up) if across > 0 and up > 0 else 0.0 for wide, high in (size, masks.get(size, size))
+    )
+    box = clip(spread(placed, (0.0, 0.0, 1.0, 1.0)), frame)
+    return _Picture(box, dpi, max(dpi, fine), width.value * height.value)
 
 
 def _costly(item: Any) -> bool:
@@ -259,7 +269,7 @@ def _text_box(item: Any, matrix: Matrix) -> Box:
     sides = [ctypes.c_float() for _ in range(4)]
     pdfium.FPDFPageObj_GetBounds(item, *sides)
     left, bottom, right, top = (side.value for side in sides)
-    return _spread(matrix, (left, bottom, right, top))
+    return spread(matrix, (left, bottom, right, top))
 
 
 def _says_something(page: Any, items: list[Any]) -> bool:
@@ -286,48 +296,10 @@ def _matrix(item: Any) -> Matrix:
     return (held.a, held.b, held.c, held.d, held.e, held.f)
 
 
-def _times(first: Matrix, then: Matrix) -> Matrix:
-    a, b, c, d, e, f = first
-    k, m, n, o, p, q = then
-    return (a * k + b * n, a * m + b * o, c * k + d * n, c * m + d * o, e * k + f * n + p, e * m + f * o + q)
-
-
-def _spread(matrix: Matrix, box: Box) -> Box:
-    """The upright box round a box after `matrix`."""
-    a, b, c, d, e, f = matrix
-    xs = [a * x + c * y + e for x in (box[0], box[2]) for y in (box[1], box[3])]
-    ys = [b * x + d * y + f for x in (box[0], box[2]) for y in (box[1], box[3])]
-    return (min(xs), min(ys), max(xs), max(ys))
-
-
-def _clip(box: Box, frame: Box) -> Box:
-    return (max(box[0], frame[0]), max(box[1], frame[1]), min(box[2], frame[2]), min(box[3], frame[3]))
-
-
-def _area(box: Box) -> float:
-    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
-
-
-def _shrunk(box: Box, by: float) -> Box:
-    return (box[0] + by, box[1] + by, box[2] - by, box[3] - by)
-
-
-def _within(inner: Box, outer: Box) -> bool:
-    return _area(_clip(inner, outer)) >= 0.95 * _area(inner)
-
-
-def _union(boxes: list[Box]) -> float:
-    """Area that the boxes cover together, by vertical slabs."""
-    boxes = [box for box in boxes if _area(box) > 0]
-    edges = sorted({box[0] for box in boxes} | {box[2] for box in boxes})
-    total = 0.0
-    for left, right in itertools.pairwise(edges):
-        reached, height = -math.inf, 0.0
-        for bottom, top in sorted((box[1], box[3]) for box in boxes if box[0] <= left and box[2] >= right):
-            height += max(0.0, top - max(bottom, reached))
-            reached = max(reached, top)
-        total += height * (right - left)
-    return total
+def _inner(frame: Box) -> Box:
+    """A page without its edges."""
+    wide, high = ASIDE * (frame[2] - frame[0]), ASIDE * (frame[3] - frame[1])
+    return (frame[0] + wide, frame[1] + high, frame[2] - wide, frame[3] - high)
 
 
 def _ink(page: Any) -> float:
@@ -360,7 +332,7 @@ def _jpeg_ink(decoded: Decoded | None) -> float | None:
 
 def _see_through(page: Any) -> None:
     """Raises Unfit where a page that shows nothing has a picture that cannot be decoded."""
-    for kind, item, _ in _objects(page.raw, _IDENTITY, DEPTH):
+    for kind, item, _ in _objects(page.raw, IDENTITY, DEPTH):
         if kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             bitmap = pdfium.FPDFImageObj_GetBitmap(item)
             if not bitmap:
@@ -368,20 +340,20 @@ def _see_through(page: Any) -> None:
             pdfium.FPDFBitmap_Destroy(bitmap)
 
 
-def only_jpeg(page: Any, unit: float = 1.0) -> bytes | None:
+def only_jpeg(page: Any, unit: float, masks: Mapping[Size, Size]) -> bytes | None:
     """The JPEG that a page is; None where it is anything else, or more, or is not shown whole and as it is."""
     objects = list(page.get_objects(max_depth=1))
     if len(objects) != 1 or objects[0].type != pdfium.FPDF_PAGEOBJ_IMAGE or objects[0].get_filters() != ["DCTDecode"]:
         return None
     only, frame = objects[0], _visible(page, unit)
     a, b, c, d, *_ = placed = _matrix(only.raw)
-    box, near = _spread(placed, (0.0, 0.0, 1.0, 1.0)), WHOLE * min(frame[2] - frame[0], frame[3] - frame[1])
+    box, near = spread(placed, (0.0, 0.0, 1.0, 1.0)), WHOLE * min(frame[2] - frame[0], frame[3] - frame[1])
     whole = all(abs(ours - seen) <= near for ours, seen in zip(box, frame, strict=True))
     if not whole or a * d - b * c <= 0:  # cut, with paper around it, or mirrored
         return None
     said = only.get_metadata()
     across, up = said.width / math.hypot(a, b), said.height / math.hypot(c, d)
-    if max(across, up) > EVEN * min(across, up) or said.colorspace not in _PLAIN:
+    if (said.width, said.height) in masks or said.colorspace not in _PLAIN or max(across, up) > EVEN * min(across, up):
         return None
     return bytes(only.get_data())
 

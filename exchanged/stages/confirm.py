@@ -21,6 +21,7 @@ from exchanged.form.code import Code, parse
 from exchanged.sandbox import Bounds, Died, Sandbox, blame
 
 DPI = 150
+COARSE, LARGE = 50, 40_000_000  # dpi and pixels of a page of a refused scan on which a code is looked for
 MEMORY = 3 << 29
 MEGABYTE = 1_000_000
 
@@ -150,24 +151,35 @@ def _pages(data: bytes, whole: Any) -> tuple[list[Found], dict[str, Any]]:
         findings = [each for number, sheet in enumerate(sheets, 1) for each in _page(number, sheet)]
         if all(sheet.empty or (_scanned(sheet) and pages.blank(index, sheet)) for index, sheet in enumerate(sheets)):
             findings.append(_found("confirmation-blank", {}))
-        try:
+        if not findings:
             return findings, _forms(pages, sheets)
-        except Unfit:
-            if not findings:
-                raise
+        try:
+            return findings, {"forms": _codes(pages, sheets), "stamped": None}
+        except Exception:  # it is refused as it is, whatever else is odd about it
             return findings, {"forms": [], "stamped": None}
 
 
-def _forms(pages: Any, sheets: Sequence[Any]) -> dict[str, Any]:
-    """What is read back from the pages that are pictures; of a scan that is refused too, to know whose it is."""
-    from exchanged.form import ink, read
+def _codes(pages: Any, sheets: Sequence[Any]) -> list[dict[str, Any]]:
+    """Only the codes on a scan that is refused, to know whose it is."""
+    from exchanged.form import read
     from exchanged.reading import raster
+
+    forms: list[dict[str, Any]] = []
+    for index, sheet in enumerate(sheets):
+        if sheet.cover >= raster.COVER and sheet.dpi >= COARSE and sheet.pixels <= LARGE:
+            found = read.find(*pages.picture(index, sheet))
+            if found is not None:
+                forms.append({"page": index + 1, "code": found.code.text, "signed": None, "sealed": None})
+    return forms
+
+
+def _forms(pages: Any, sheets: Sequence[Any]) -> dict[str, Any]:
+    """What is read back from the pages."""
+    from exchanged.form import ink, read
 
     forms: list[dict[str, Any]] = []
     stamped: bool | None = None
     for index, sheet in enumerate(sheets):
-        if sheet.cover < raster.COVER:
-            continue
         picture, dpi = pages.picture(index, sheet)
         found = read.find(picture, dpi)
         if found is None:

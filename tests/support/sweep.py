@@ -249,7 +249,9 @@ def _ended_at_once(run: Run, call: Call, after: Sequence[Call]) -> None:
     said = json.loads(run.stdout) if run.stdout.startswith("{") else {"code": "disk.sync_failed"}
     ended = run.status == 3 and said.get("code") == "disk.sync_failed"
     folder = call.name == "fdatasync" and call.path.endswith("/state")
-    closing = all("/ledger.db" in later.path for later in after if later.own)
+    closing = all(
+        "/ledger.db" in one.path and (one.name == "unlink" or one.path[-4:] != "-wal") for one in after if one.own
+    )
     tidying = call.path.endswith("/ledger.db") or ("/ledger.db" in call.path and closing)
     assert ended or folder or tidying, f"{run.status} after {call.name} of {call.path}: {run.stdout}"
 
