@@ -103,7 +103,6 @@ class Engine:
         with self._drop_trouble():
             self._intake.recover()
             self._undone = False
-            self._flow.look_for_files()
 
     def _mend(self) -> None:
         self._undone = True

@@ -60,15 +60,6 @@ class Flow:
             if batch.crashes >= DEATHS and batch.state not in TERMINAL and batch.state is not State.HELD:
                 self._hold(batch, Held("step.repeated", count=batch.crashes))
 
-    def look_for_files(self) -> None:
-        """At start: a batch whose files are gone, as after a restore, is held before anybody signs for it."""
-        for batch in self._ledger.batches(open_only=True):
-            folder = self._steps.spool / batch.id
-            if batch.state in (State.CLAIMED, State.VALIDATED, State.CONFIRMED) and not all(
-                (folder / str(source.position)).is_file() for source in self._ledger.sources(batch)
-            ):
-                self._hold(batch, Held("sealing.content_changed"))
-
     def due(self, lane: Lane, most: int) -> list[Record]:
         """Batches for which this lane has something to do now, oldest first."""
         if lane is Lane.COURIER and self._ledger.paused:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -190,14 +189,3 @@ def test_a_line_that_was_broken_off_for_good_is_not_made_again(world: World) -> 
     courier.end()
     with pytest.raises(NotYet, match=r"delivery\.connection_lost"):
         courier.connect(fresh=True)
-
-
-def test_a_batch_whose_files_are_gone_is_held_before_anybody_signs_for_it(world: World) -> None:
-    """As after a restore of last night's ledger: the batch has been delivered since."""
-    world.sheet("一月", 3)
-    (one,) = world.once()["batches"]
-    assert one["state"] == "validated"
-    shutil.rmtree(world.state / "spool" / one["batch"])
-    world.once()
-    (held,) = world.ask("status")["waiting"]
-    assert (held["state"], held["reason"], held["held_from"]) == ("held", "sealing.content_changed", "validated")
