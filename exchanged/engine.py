@@ -56,7 +56,6 @@ class Engine:
         self._running: dict[Future[None], tuple[Lane, str]] = {}
         self._swept = 0.0
         self._failing = self.ledger.remembered("trouble")
-        self._said: str | None = None  # of it in this process: another one's log may be read by nobody
         self._draining = False
         self._fetched = False
         self._followed = False  # the forms to their folder
@@ -182,7 +181,7 @@ class Engine:
                 raise foreign
             if self._failing is not None and not self._flow.stalled:
                 self.ledger.remember("trouble", None)
-                self._failing = self._said = None
+                self._failing = None
                 reserve.keep(self.settings.folders.state)
         return moved
 
@@ -209,14 +208,14 @@ class Engine:
 
     def say(self, code: str, **facts: Any) -> None:
         """A trouble of the whole instance, said once until it is over."""
-        if self._said != code and code in log.EVENTS:
-            log.emit(code, **facts)
         if self._failing != code:
+            if code in log.EVENTS:
+                log.emit(code, **facts)
             for _ in range(2):  # the first failure gives up the reserve
                 with contextlib.suppress(NotYet):
                     self.ledger.remember("trouble", code)
                     break
-        self._failing = self._said = code
+        self._failing = code
 
     def audited(self, code: str | None) -> None:
         """What a verification found first, for `status` to tell until a later one finds all well."""
