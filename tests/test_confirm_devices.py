@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 import pikepdf
 import pytest
@@ -156,3 +157,33 @@ def test_an_update_whose_table_leaves_itself_out_is_read(judged: Judge) -> None:
     )  # fmt: skip
     update = body + table + b"stream\n" + entry + b"\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n" % place
     assert rules(judged(data + update)) == []
+
+
+def test_a_large_coarse_page_without_a_code_is_told_as_coarse(judged: Judge) -> None:
+    """As programs of phones write one whose page is larger than paper; what is not judged costs nothing."""
+    size = (4 * WIDTH, 4 * HEIGHT)
+    pdf = Pdf.new()
+    scans.add_page(pdf, scans.picture(72, "RGB", size=size), size=size)
+    assert rules(judged(scans.save(pdf))) == ["confirmation-resolution"]
+
+
+@pytest.mark.parametrize("unit", ["0", "-1", "0.000000001", "0.0001", "1000000"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_unit_that_makes_no_page_is_no_fault_of_ours(judged: Judge, unit: str, flat: bool) -> None:
+    def change(pdf: Pdf, page: pikepdf.Page) -> None:
+        page.obj.UserUnit = Decimal(unit)
+        if flat:
+            page.obj.Resources.XObject.Im0 = pdf.make_indirect(_flat(pdf, scans.picture(200)))
+
+    assert rules(judged(on_one_page(change))) == (["confirmation-resolution"] if unit == "1000000" else [])
+
+
+@pytest.mark.parametrize(("dpi", "found"), [(72, ["confirmation-resolution"]), (150, [])])
+def test_a_fine_mask_makes_a_coarse_picture_no_finer(judged: Judge, dpi: int, found: list[str]) -> None:
+    def change(pdf: Pdf, page: pikepdf.Page) -> None:
+        mask = Stream(pdf, b"\xff" * (4960 // 8 * 4960))
+        mask.Type, mask.Subtype, mask.Width, mask.Height = Name.XObject, Name.Image, 4960, 4960
+        mask.ColorSpace, mask.BitsPerComponent = Name.DeviceGray, 1
+        page.obj.Resources.XObject.Im0.SMask = pdf.make_indirect(mask)
+
+    assert rules(judged(on_one_page(change, scans.picture(dpi, "RGB")))) == found
