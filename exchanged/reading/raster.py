@@ -166,8 +166,8 @@ class Raster:
 
 
 def _sheet(page: Any, unit: float, masks: Mapping[Size, Size]) -> Sheet:
-    if not unit > 0 or min(page.get_size()) * unit < LEAST <= min(page.get_size()):
-        unit = 1.0  # of nothing, or of a page too small to be one
+    if 0 < min(page.get_size()) * unit < LEAST <= min(page.get_size()):
+        unit = 1.0  # of a page too small to be one
     frame = _visible(page, unit)
     pictures: list[_Picture] = []
     texts: list[tuple[Any, Box]] = []
