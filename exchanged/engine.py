@@ -287,7 +287,7 @@ class Engine:
         old, board, folders = self._steps, self._board, self.settings.folders
         self._build(settings)
         old.close()
-        self.orphans = []  # what lies in the drop folder is to be looked at anew
+        self.orphans, self._lying = [], ()  # what lies in the drop folder is to be looked at anew
         if settings.folders.drop != folders.drop:
             board.take_down()
         self._followed = False

@@ -164,3 +164,21 @@ def test_what_somebody_has_open_or_may_not_be_taken_stands_there_by_name(
         said = shown(quick)
     assert re.search(r"● 一月\.csv\s+why it waits\s+still open in a program", said)
     assert re.search(r"● 二月\s+why it waits\s+may not be read", said)
+
+
+def test_another_drop_folder_begins_with_a_board_of_its_own(quick: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was open in the former folder is not looked for in the new one."""
+    monkeypatch.setattr(drop, "LONG", 0.1)
+    quick.sheet("一月", 3)
+    with closing(Engine(config.load(quick.file))) as engine, (quick.drop / "一月.csv").open("r+b"):
+        engine.recover()
+        for _ in range(8):
+            engine.tick()
+            time.sleep(0.2)
+        assert engine._lying
+        other = quick.root / "other"
+        other.mkdir()
+        quick.configure(folders={"drop": str(other)})
+        engine.reload(config.load(quick.file))
+        engine.post(final=True)
+        assert list(other.iterdir()) == []
