@@ -266,12 +266,13 @@ class Exchange:
         with self._ledger() as ledger:
             return overview.status(self.settings, ledger)
 
-    def list(self) -> list[dict[str, Any]]:
-        """Every batch, newest first."""
+    def list(self, *, open_only: bool = False, last: int | None = None) -> list[dict[str, Any]]:
+        """Batches, newest first: all, or those with something left to do, or the `last` so many of them."""
         from exchanged import overview
 
         with self._ledger() as ledger:
-            return [overview.row(batch) for batch in reversed(ledger.batches())]
+            found = ledger.batches(open_only=open_only, last=last or -1)
+            return [overview.row(batch) for batch in reversed(found)]
 
     def show(self, name: str) -> dict[str, Any]:
         """Everything known about one batch. Gives `exchanged-show/1`; raises NotYet("batch.unknown")."""

@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from exchanged import log
@@ -45,7 +46,6 @@ _PARTS = (
     b"opendocument.spreadsheet",
     *(f"{one}\0".encode("utf-16-le") for one in ("Workbook", "Book")),
 )
-DEEPEST = 20  # sub-folders below which nobody counts any more
 HEAD = 1024  # bytes in which a PDF's mark must stand
 
 Mark = tuple[int, int, int]  # size, mtime in ns, inode: what must not change while a file settles
@@ -341,51 +341,24 @@ def closed(fd: int) -> bool:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return False
+    except PermissionError:  # the file of another user, and no CAP_LEASE
+        _writers_unseen()
+        return True
     except OSError:
-        return True  # not our file, or a file system without leases: the settle time alone decides
+        return True  # a file system without leases: the settle time alone decides
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return True
+
+
+@cache
+def _writers_unseen() -> None:
+    """Said once: half a file of a writer that pauses longer than the settle time may be taken."""
+    log.emit("intake.writers_unseen")
 
 
 def _sorted(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as listing:
         return sorted(listing, key=lambda entry: os.fsencode(entry.name))
-
-
-def survey(settings: Settings) -> dict[str, int]:
-    """How many files lie in the drop folder: files and scans to be taken, and such as never will be, by reason.
-
-    ignored: names that are passed over, not written to for a day; an upload may have been broken off.
-    """
-    drop, types = settings.folders.drop, settings.intake.data_types
-    counts = {"files": 0, "scans": 0, "refused": 0, "unreadable": 0, "deeper": 0, "ignored": 0}
-    for root, folders, names in os.walk(drop):
-        names += [name for name in folders if Path(root, name).is_symlink()]
-        folders[:] = [name for name in folders if not ignored(name, True) and name not in names]
-        counts["unreadable"] += sum(not os.access(Path(root, name), os.R_OK | os.X_OK) for name in folders)
-        depth = len(Path(root).relative_to(drop).parts)
-        depth -= depth > 0 and Path(root).relative_to(drop).parts[0] in types
-        if depth > DEEPEST:
-            folders.clear()
-        for name in names:
-            try:
-                state = Path(root, name).lstat()
-            except FileNotFoundError:
-                continue  # taken meanwhile
-            if ignored(name):
-                counts["ignored"] += name != BOARD and time.time() - state.st_mtime > OLD
-                continue
-            if not os.access(root, os.W_OK) or (
-                stat.S_ISREG(state.st_mode) and not os.access(Path(root, name), os.R_OK)
-            ):
-                counts["unreadable"] += 1
-            elif depth > 1:
-                counts["deeper"] += 1
-            elif not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
-                counts["refused"] += 1
-            else:
-                counts["scans" if name.casefold().endswith(".pdf") else "files"] += 1
-    return counts
 
 
 def content_name(unit: str, data_type: str, stem: str, digests: Sequence[str]) -> str:

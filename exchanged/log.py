@@ -128,6 +128,7 @@ EVENTS: dict[str, Event] = {
     "intake.destroyed": Event("info", ("files", "bytes")),
     "intake.claimed": Event("info", ("files", "bytes")),
     "intake.refused_kind": Event("warning", ("kind", "name_hash")),
+    "intake.writers_unseen": Event("warning"),
     "intake.board_failed": Event("warning", ("errno",)),
     "batch.claimed": Event("info"),  # in the ledger only: the log has intake.claimed
     "batch.scan_attached": Event("info", ("bytes", "sha256")),

@@ -6,13 +6,16 @@ import calendar
 import datetime as dt
 import os
 import re
+import stat
+import time
 import unicodedata
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from exchanged import disk, filenames, seen
-from exchanged.drop import survey
+from exchanged.drop import BOARD, OLD, ignored
 from exchanged.endings import by_level
 from exchanged.engine import brief
 from exchanged.errors import NotYet, disk_code
@@ -22,6 +25,8 @@ from exchanged.settings import Settings
 from exchanged.statefolder import locked
 from exchanged.states import State
 from exchanged.steps import EXPIRY_WARNING
+
+DEEPEST = 20  # sub-folders below which nobody counts any more
 
 
 def row(batch: Record) -> dict[str, Any]:
@@ -161,6 +166,42 @@ def _lying(settings: Settings) -> dict[str, int]:
         return survey(settings)
     except OSError:
         return {}
+
+
+def survey(settings: Settings) -> dict[str, int]:
+    """How many files lie in the drop folder: files and scans to be taken, and such as never will be, by reason.
+
+    ignored: names that are passed over, not written to for a day; an upload may have been broken off.
+    """
+    drop, types = settings.folders.drop, settings.intake.data_types
+    counts = {"files": 0, "scans": 0, "refused": 0, "unreadable": 0, "deeper": 0, "ignored": 0}
+    for root, folders, names in os.walk(drop):
+        names += [name for name in folders if Path(root, name).is_symlink()]
+        folders[:] = [name for name in folders if not ignored(name, True) and name not in names]
+        counts["unreadable"] += sum(not os.access(Path(root, name), os.R_OK | os.X_OK) for name in folders)
+        depth = len(Path(root).relative_to(drop).parts)
+        depth -= depth > 0 and Path(root).relative_to(drop).parts[0] in types
+        if depth > DEEPEST:
+            folders.clear()
+        for name in names:
+            try:
+                state = Path(root, name).lstat()
+            except FileNotFoundError:
+                continue  # taken meanwhile
+            if ignored(name):
+                counts["ignored"] += name != BOARD and time.time() - state.st_mtime > OLD
+                continue
+            if not os.access(root, os.W_OK) or (
+                stat.S_ISREG(state.st_mode) and not os.access(Path(root, name), os.R_OK)
+            ):
+                counts["unreadable"] += 1
+            elif depth > 1:
+                counts["deeper"] += 1
+            elif not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+                counts["refused"] += 1
+            else:
+                counts["scans" if name.casefold().endswith(".pdf") else "files"] += 1
+    return counts
 
 
 def _keys(settings: Settings) -> list[dict[str, Any]]:

@@ -278,14 +278,19 @@ def test_what_one_clerk_locked_holds_nobody_else_up(tmp_path: Path) -> None:
     program = """
 import json, os, sys
 from pathlib import Path
-from exchanged.drop import Drop, survey
+from exchanged import log
+from exchanged.drop import Drop
+from exchanged.overview import survey
 from exchanged.secrets import Secrets
 from types import SimpleNamespace as N
 root = Path(sys.argv[1])
 settings = N(folders=N(drop=root), intake=N(settle=0.0, data_types=("新增", "更正")))
 os.setuid(65534)
-found = Drop(settings, Secrets(b"k" * 32), lambda group: False).look()
-print(json.dumps([[group.stem for group in found.ready], found.stuck, survey(settings)]))
+events = []
+log.emit = lambda event, **facts: events.append(event)
+drop = Drop(settings, Secrets(b"k" * 32), lambda group: False)
+found, _ = drop.look(), drop.look()
+print(json.dumps([[group.stem for group in found.ready], found.stuck, survey(settings), sorted(events)]))
 """
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         root = Path(folder, "drop")
@@ -297,8 +302,9 @@ print(json.dumps([[group.stem for group in found.ready], found.stuck, survey(set
         (root / "priv.csv").chmod(0o600)
         Path(folder).chmod(0o755)
         done = subprocess.run([sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=False)
-    ready, stuck, lying = json.loads(done.stdout or "null") or done.stderr
+    ready, stuck, lying, events = json.loads(done.stdout or "null") or done.stderr
     assert (ready, stuck) == (["a"], 4)
+    assert events == ["intake.refused_kind"] * 4 + ["intake.writers_unseen"], "each said once"
     assert lying == {"files": 1, "scans": 0, "refused": 0, "unreadable": 4, "deeper": 0, "ignored": 0}
 
 

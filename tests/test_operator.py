@@ -204,6 +204,21 @@ def test_a_catalogue_that_went_wrong_since_makes_the_batch_wait(world: World, tm
     assert world.run("doctor").returncode == 78
 
 
+def test_the_list_can_be_cut_to_what_is_open_and_to_the_newest(world: World) -> None:
+    for seed, stem in enumerate(("一月", "二月", "三月")):
+        world.sheet(stem, 3, seed=seed)
+    world.scan("二月")
+    world.once()
+
+    def listed(*words: str) -> list[str]:
+        return [one["stem"] for one in json.loads(world.run("list", "--json", *words).stdout)["batches"]]
+
+    newest, older, oldest = listed()
+    assert listed("--open") == [stem for stem in (newest, older, oldest) if stem != "二月"]
+    assert listed("--last", "2") == [newest, older]
+    assert listed("--last", "1", "--open") == [one for one in (newest, older) if one != "二月"][:1]
+
+
 def test_a_delivered_batch_cannot_be_withdrawn(world: World) -> None:
     complete(world)
     batch = one(world.once())["batch"]

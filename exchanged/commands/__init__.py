@@ -77,7 +77,14 @@ COMMANDS: dict[str, Command] = {
     ),
     "scan": Command("data:scan", (_argument("file", help="cli.scan_file", metavar="FILE.pdf", type=Path),), json=True),
     "status": Command("batches:status", json=True),
-    "list": Command("batches:listing", json=True),
+    "list": Command(
+        "batches:listing",
+        (
+            _argument("--open", help="cli.list_open", action="store_true"),
+            _argument("--last", help="cli.list_last", metavar="N", type=_limit),
+        ),
+        json=True,
+    ),
     "show": Command("batches:show", (BATCH,), json=True),
     "trace": Command("batches:trace", (_argument("number", help="cli.number", metavar="NUMBER"),), json=True),
     "retry": Command("batches:retry", (BATCHES,)),

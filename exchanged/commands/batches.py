@@ -26,10 +26,10 @@ def status(arguments: Arguments) -> int:
 
 
 def listing(arguments: Arguments) -> int:
-    """All batches, the newest first."""
+    """Batches, the newest first."""
     from exchanged.views.batches import list_page
 
-    batches = _exchange(arguments).list()
+    batches = _exchange(arguments).list(open_only=arguments.open, last=arguments.last)
     answer(arguments, {"format": "exchanged-list/1", "batches": batches}, list_page)
     return ends.OK
 

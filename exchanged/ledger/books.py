@@ -318,11 +318,11 @@ class Books(Clock):
         with self.reading():
             return {batch: str(sha256) for batch, sha256 in self._db.execute(query)}
 
-    def batches(self, *, open_only: bool = False) -> list[Record]:
-        """Batches in order of claiming; `open_only`: those for which something is left to do."""
-        query = f"SELECT * FROM batch {'WHERE cleared = 0' if open_only else ''} ORDER BY ordinal"  # noqa: S608
+    def batches(self, *, open_only: bool = False, last: int = -1) -> list[Record]:
+        """Batches in order of claiming; `open_only`: those for which something is left to do; the `last` so many."""
+        query = f"SELECT * FROM batch {'WHERE cleared = 0' if open_only else ''} ORDER BY ordinal DESC LIMIT ?"  # noqa: S608
         with self.reading():
-            return [self._record(row) for row in self._db.execute(query).fetchall()]
+            return [self._record(row) for row in reversed(self._db.execute(query, (last,)).fetchall())]
 
     def open_count(self) -> int:
         """How many batches are not finished."""
