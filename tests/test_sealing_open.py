@@ -231,3 +231,11 @@ def test_a_name_in_the_user_id_cannot_forge_a_verdict(keyring: Keyring, gpghome:
     source.write_bytes(CONTENT)
     gpghome.gpg("--trust-model", "always", "-r", keyring.recipient, "-u", key, "-o", str(package), "-se", str(source))
     assert refused(keyring, package, tmp_path) == "package.signer_untrusted"
+
+
+def test_a_key_folder_that_is_not_there_says_nothing_of_the_package(
+    keyring: Keyring, package: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(NotYet) as problem:
+        Gnupg(tmp_path / "nowhere", keyring.signer, ()).unseal(package, tmp_path / "content", [keyring.signer])
+    assert problem.value.code == "sealing.home_missing"

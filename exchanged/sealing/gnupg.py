@@ -189,6 +189,7 @@ class Gnupg:
         return argv
 
     def _decrypt(self, package: Path, sink: BinaryIO, trusted: Collection[str], limit: int) -> Signature:
+        self._keyring.expect_home()
         reading, writing = os.pipe()
         try:
             source = os.open(package, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

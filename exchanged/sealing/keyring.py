@@ -46,9 +46,13 @@ class Keyring:
     def _marks(self) -> _Marks:
         return tuple(_mark(self._home / name) for name in _FILES)
 
-    def _list(self) -> tuple[Block, ...]:
+    def expect_home(self) -> None:
+        """Raises NotYet where there is no key folder: gpg would say that it knows no key."""
         if not seen.folder(self._home):
             raise NotYet("sealing.home_missing", path=str(self._home))
+
+    def _list(self) -> tuple[Block, ...]:
+        self.expect_home()
         wanted = dict.fromkeys(self._wanted)
         done = self._ask(*COMMON, "--with-colons", "--with-secret", "--list-keys", *wanted)
         blocks = parse(done.stdout.decode("utf-8", "replace"))
