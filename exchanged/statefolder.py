@@ -94,11 +94,24 @@ def state_trouble() -> Iterator[None]:
         raise NotYet(disk_code(error), folder="state", errno=error.errno or 0) from None
 
 
+@contextlib.contextmanager
+def _in_turn(state: Path) -> Iterator[None]:
+    """One process at a time opens the ledger: of two that make a new one, each makes a key, and one is lost."""
+    with state_trouble():
+        fd = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):  # a file system without such locks
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+
 def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
     """The unit's ledger and its key, to work with. Raises NotYet when the state folder is not there."""
     state = own_state(settings)
-    secrets = _key(state)
-    with state_trouble():
+    with _in_turn(state):
+        secrets = _key(state)
         try:
             ledger = Ledger(state / LEDGER, secrets)
         except NotYet as problem:
@@ -113,9 +126,9 @@ def open_ledger(settings: Settings) -> tuple[Ledger, Secrets]:
 def look_at_ledger(settings: Settings) -> Iterator[tuple[Ledger, Secrets]]:
     """The unit's ledger and its key for someone who only asks, also where the state folder is full or read-only."""
     state = own_state(settings, writable=False)
-    secrets = _key(state)
     with contextlib.ExitStack() as stack:
-        with state_trouble():
+        with _in_turn(state):
+            secrets = _key(state)
             try:
                 ledger = Ledger(state / LEDGER, secrets)
             except NotYet as problem:
@@ -140,5 +153,4 @@ def look_at_ledger(settings: Settings) -> Iterator[tuple[Ledger, Secrets]]:
 def _key(state: Path) -> Secrets:
     if (state / LEDGER).exists() and not (state / "ledger.key").exists():
         raise NotYet("ledger.key_missing", again=False)
-    with state_trouble():
-        return Secrets.load(state / "ledger.key")
+    return Secrets.load(state / "ledger.key")

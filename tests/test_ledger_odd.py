@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +239,35 @@ def test_the_name_of_the_log_is_made_durable_once_whatever_sqlite_was_told(
     ledger.remember("a", "1")
     ledger.remember("a", "2")
     assert (synced, ledger.remembered("a")) == ([tmp_path] * 3, "2")
+
+
+def test_of_many_that_open_a_new_ledger_at_once_all_have_the_same_key(tmp_path: Path) -> None:
+    """As when a service is started for the first time while somebody asks for its status."""
+    program = """
+import os, sys, time
+from pathlib import Path
+from types import SimpleNamespace as N
+from exchanged.statefolder import look_at_ledger, open_ledger
+state, start = Path(sys.argv[1]), float(sys.argv[2])
+settings = N(folders=N(state=state))
+while time.monotonic() < start:
+    pass
+if int(sys.argv[3]) % 2:
+    with look_at_ledger(settings) as (ledger, secrets):
+        print(ledger.id, secrets.pseudonym(b"x").hex(), ledger.batches())
+else:
+    ledger, secrets = open_ledger(settings)
+    print(ledger.id, secrets.pseudonym(b"x").hex(), ledger.batches())
+    ledger.close()
+"""
+    for number in range(5):
+        state = tmp_path / str(number)
+        state.mkdir(mode=0o700)
+        start = time.monotonic() + 1.0
+        words = [sys.executable, "-c", program, str(state), str(start)]
+        four = [
+            subprocess.Popen([*words, str(one)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for one in range(4)
+        ]
+        said = [one.communicate(timeout=60) for one in four]
+        assert len({out for out, _ in said}) == 1, said
+        assert [one.returncode for one in four] == [0] * 4, said
