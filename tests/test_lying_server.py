@@ -41,7 +41,7 @@ ENDS = {
     "Clips": ("delivery.conflict", "other content", "administrators"),  # row 61
     "Swaps": ("delivery.conflict", "other content", "administrators"),  # row 61
     "Takes": ("delivery.gone", "no such file", "moved_away"),  # row 62
-    "NoRename": ("delivery.server_refused", "(rename)", "permissions"),  # row 66
+    "NoRename": ("delivery.server_refused", "(rename", "permissions"),  # row 66
     "Full": ("delivery.server_full", "8.2 KB free", "make room"),  # row 60
     "Honest": (None, "", ""),
     "NoStat": (None, "", ""),  # row 62

@@ -351,7 +351,7 @@ def test_a_server_without_hashes_is_named(sshd: Sshd, inbox: Path, tmp_path: Pat
         ("-P lstat,stat,fstat", "readback", "done"),
         ("-P read", "size", "done"),
         ("-P read", "readback", "delivery.server_refused"),
-        ("-P lstat,stat,fstat", "size", "delivery.verification_failed"),
+        ("-P lstat,stat,fstat", "size", "delivery.server_refused"),
         ("-P rename", "readback", "delivery.server_refused"),
         ("-P remove,fsync,limits,statvfs", "readback", "done"),
         ("-R", "readback", "delivery.server_refused"),

@@ -231,7 +231,7 @@ def test_a_server_that_hangs_up_on_a_strange_key_refuses_the_login(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("extra", "code"),
-    [("MaxSessions 0", "delivery.session_refused"), ("ForceCommand /bin/false", "delivery.connection_lost")],
+    [("MaxSessions 0", "delivery.session_refused"), ("ForceCommand /bin/false", "delivery.session_refused")],
 )
 def test_a_login_without_sftp_is_refused(tmp_path: Path, extra: str, code: str) -> None:
     if SSHD is None:

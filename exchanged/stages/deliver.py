@@ -111,6 +111,9 @@ def _bring(job: _Job, courier: Courier, on_offer: Callable[[], None] | None) -> 
         return _vanished(job, server)
     _upload(job, server, part)
     method = _verify(job, server)
+    final = server.look(job.names.final)[0]
+    if _there(server, final, job.names.final):  # come meanwhile; some servers would let the rename replace it
+        return _already(job, server, final, Entry("file"), offered=job.offered)
     if on_offer:
         on_offer()
     return _rename(job, server, method)
@@ -223,18 +226,31 @@ def _upload(job: _Job, server: Server, part: Entry) -> None:
     """Write the unfinished file, or what it lacks. It is not removed first: its being there says it was not renamed."""
     if part.kind == "other":
         raise Held("delivery.conflict", size=0, expected_size=job.parcel.bytes)
+    over = False
     if part.kind != "absent":
+        offset = _resumable(job, server, part)
         try:
-            offset = _resumable(job, server, part)
-            return server.put(job.source, job.names.part, job.parcel.bytes, offset, job.progress, over=True)
-        except Denied as denied:
-            if denied.operation != "open":
-                raise _trouble(job, server, denied) from None
-            with contextlib.suppress(Denied):  # written once, never again: some servers forbid more
+            return _put(job, server, offset, over=True)
+        except Denied:  # written once, never again: some servers forbid more
+            with contextlib.suppress(Denied):
                 server.remove(job.names.part)
+        except NotYet as problem:
+            if not offset or problem.code != "delivery.server_refused":
+                raise
+            over = True  # some servers cannot write on where a file ends
     try:
-        return server.put(job.source, job.names.part, job.parcel.bytes, progress=job.progress)
+        return _put(job, server, over=over)
     except Denied as denied:
+        raise _trouble(job, server, denied) from None
+
+
+def _put(job: _Job, server: Server, offset: int = 0, *, over: bool = False) -> None:
+    """Write the unfinished file from `offset` on. Raises Denied where it cannot be opened, NotYet where not written."""
+    try:
+        server.put(job.source, job.names.part, job.parcel.bytes, offset, job.progress, over=over)
+    except Denied as denied:
+        if denied.operation == "open":
+            raise
         raise _trouble(job, server, denied) from None
 
 
@@ -254,7 +270,10 @@ def _verify(job: _Job, server: Server) -> Verify:
         elif method == "hash":
             good = server.server_digest(job.names.part) == job.parcel.sha256
         else:
-            good = server.look(job.names.part)[0] == Entry("file", job.parcel.bytes)
+            found = server.look(job.names.part)[0]
+            if found.kind == "unknown":
+                raise NotYet("delivery.server_refused", operation="stat", reason="unsupported")
+            good = found == Entry("file", job.parcel.bytes)
     except Denied as denied:
         if denied.reason != "missing" or denied.operation != "open":
             raise _trouble(job, server, denied) from None
@@ -277,14 +296,28 @@ def _rename(job: _Job, server: Server, method: Verify) -> Delivered:
         if part.kind == "absent":  # it was refused, and done all the same: somebody has taken it away
             raise NotYet("delivery.outcome_unknown", reason="delivery.server_refused") from None
         raise _trouble(job, server, denied) from None
+    if there.kind == "unknown":
+        there = _read(job, server)
+    elif there.kind == "file" and method != "size" and not _still(job, server, there):
+        there = Entry("other", there.size)
     if there.kind == "absent" and not job.endpoint.moved_away:
         raise Held("delivery.gone")
     if there.kind == "other" or (there.kind == "file" and there.size != job.parcel.bytes):
         raise Held("delivery.conflict", size=there.size, expected_size=job.parcel.bytes)
-    if there.kind == "file" and method != "size" and not _still(job, server, there):
-        raise Held("delivery.conflict", size=there.size, expected_size=job.parcel.bytes)
     gone = there.kind == "absent"
     return Delivered(job.names.final, job.parcel.sha256, method, False, server.host_key, gone)
+
+
+def _read(job: _Job, server: Server) -> Entry:
+    """What lies under the final name, by reading it. Where just that is forbidden, it was verified before."""
+    try:
+        if job.endpoint.verify == "hash":
+            found: str | None = server.server_digest(job.names.final)
+        else:
+            found = _digest(job, server, job.names.final)
+    except Denied as denied:
+        return Entry("unknown" if denied.reason == "forbidden" else "absent")
+    return Entry("file", job.parcel.bytes) if found == job.parcel.sha256 else Entry("other")
 
 
 def _still(job: _Job, server: Server, there: Entry) -> bool:

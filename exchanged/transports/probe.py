@@ -84,10 +84,17 @@ def _verify(server: Server, path: str, method: Verify) -> None:
     checks: dict[Verify, Callable[[], object]] = {
         "readback": lambda: server.digest(path, len(CONTENT)) == hashlib.sha256(CONTENT).hexdigest(),
         "hash": lambda: server.server_digest(path) == hashlib.sha256(CONTENT).hexdigest(),
-        "size": lambda: server.look(path)[0].size == len(CONTENT),
+        "size": lambda: _size(server, path) == len(CONTENT),
     }
     if not checks[method]():
         raise _Failed("delivery.verification_failed", method=method)
+
+
+def _size(server: Server, path: str) -> int:
+    found = server.look(path)[0]
+    if found.kind == "unknown":
+        raise Denied("unsupported", "stat")
+    return found.size
 
 
 @contextlib.contextmanager

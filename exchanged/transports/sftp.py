@@ -13,6 +13,7 @@ import stat
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import BinaryIO
@@ -23,10 +24,20 @@ from exchanged.transports import wire as w
 
 BLOCK = 32 * 1024  # of a write: every server takes it, larger ones are no faster, and its answer is the only progress
 LARGEST = 255 * 1024
+SMALLEST = 1024  # nobody is believed who wants less at a time
 UNDER_WAY = 4 << 20  # bytes asked for and not yet there: enough for a long line, and no buffer fills up
 FSYNC, POSIX, STATVFS, LIMITS = (f"{name}@openssh.com" for name in ("fsync", "posix-rename", "statvfs", "limits"))
 CHECKS = ("check-file-handle", "check-file")
 _SIZE, _OWNER, _MODE = 1, 2, 4
+
+
+def _synced(reply: w.Reply) -> None:
+    """Some servers announce fsync and do not know it: then it is as if they had not."""
+    try:
+        w.done(reply, "fsync")
+    except Denied as refusal:
+        if refusal.reason != "unsupported":
+            raise
 
 
 def _done(operation: str) -> Callable[[w.Reply], None]:
@@ -75,7 +86,7 @@ class SftpServer:
     def __init__(self, line: ssh.Line) -> None:
         self.line = line
         self._wire = line.wire
-        self._block = self._largest_block()
+        self._reads, self._writes = self._blocks()
 
     @property
     def host_key(self) -> str:
@@ -90,9 +101,11 @@ class SftpServer:
         return [_entry(reply, "stat") for reply in self._wire.answers(*asked)]
 
     def folder(self, path: str) -> bool:
-        """Whether a folder lies there, links followed."""
+        """Whether a folder lies there, links followed. Where the server does not say, writing will tell."""
         reply = self._wire.one(w.STAT, w.text(path))
-        return _entry(reply, "stat").kind == "other"
+        if reply.kind == w.ATTRS and not int.from_bytes(reply.body[:4]) & _MODE:
+            return True
+        return _entry(reply, "stat").kind in ("other", "unknown")
 
     def put(
         self,
@@ -104,57 +117,64 @@ class SftpServer:
         *,
         over: bool = False,
     ) -> None:
-        cut = w.EMPTYING if not offset else 0
-        flags = w.WRITING | w.CREATING | (cut if over else w.EXCLUSIVE)
-        handle = w.text(self._open(path, flags))
-        stream = w.Stream(self._wire, UNDER_WAY // BLOCK)
+        handle = w.text(self._over(path, offset) if over else self._new(path))
+        stream = w.Stream(self._wire, UNDER_WAY // self._writes)
         with self._in_step():
             source.seek(offset)
-            while offset < size and not stream.refused and (block := source.read(min(BLOCK, size - offset))):
+            while offset < size and not stream.refused and (block := source.read(min(self._writes, size - offset))):
                 stream.add(_done("write"), w.WRITE, handle, w.long(offset), w.text(block))
                 offset += len(block)
                 if progress:
                     progress(len(block))
+            stream.land()  # some servers do not keep the order of what is under way: the file would be closed first
             if self.offers(FSYNC):
-                stream.add(_done("fsync"), w.EXTENDED, w.text(FSYNC), handle)
+                stream.add(_synced, w.EXTENDED, w.text(FSYNC), handle)
             stream.add(_done("close"), w.CLOSE, handle)
             stream.finish()
 
     def digest(self, path: str, size: int, progress: Progress | None = None) -> str | None:
         handle = w.text(self._open(path, w.READING))
         hashed, whole = hashlib.sha256(), True
-        stream = w.Stream(self._wire, UNDER_WAY // self._block)
+        stream = w.Stream(self._wire, UNDER_WAY // self._reads)
 
         def take(reply: w.Reply, offset: int, length: int) -> None:
             nonlocal whole
-            while length and whole:
+            due = deque([(reply, offset, length)])
+            while due and whole:
+                reply, offset, length = due.popleft()
                 data = _data(reply)
                 hashed.update(data)
                 if progress:
                     progress(len(data))
-                offset, length = offset + len(data), length - len(data)
-                whole = bool(data) and length >= 0
-                if length and whole:  # a server may give less than was asked for
-                    reply = self._wire.one(w.READ, handle, w.long(offset), w.number(length))
+                whole = 0 < len(data) <= length
+                if whole and len(data) < length:  # a server may give less than was asked for
+                    self._reads = min(self._reads, max(SMALLEST, len(data)))
+                    due.extendleft(reversed(self._rest(handle, offset + len(data), offset + length)))
 
         def ends(reply: w.Reply) -> None:
             nonlocal whole
             whole = whole and not _data(reply)
 
+        offset = 0
         with self._in_step():
-            for offset in range(0, size, self._block):
-                length = min(self._block, size - offset)
+            while offset < size and whole and not stream.refused:
+                length = min(self._reads, size - offset)
                 stream.add(
                     partial(take, offset=offset, length=length), w.READ, handle, w.long(offset), w.number(length)
                 )
-                if stream.refused or not whole:
-                    break
+                offset += length
             stream.add(ends, w.READ, handle, w.long(size), w.number(1))
             try:
                 stream.finish()
             finally:
                 self._wire.tell(w.CLOSE, handle)
         return hashed.hexdigest() if whole else None
+
+    def _rest(self, handle: bytes, start: int, end: int) -> list[tuple[w.Reply, int, int]]:
+        """What was not given of a piece, asked for at once in smaller pieces: answers, their places, lengths."""
+        pieces = [(at, min(self._reads, end - at)) for at in range(start, end, self._reads)]
+        asked = [self._wire.ask(w.READ, handle, w.long(at), w.number(length)) for at, length in pieces]
+        return [(reply, *piece) for reply, piece in zip(self._wire.answers(*asked), pieces, strict=True)]
 
     def server_digest(self, path: str) -> str:
         handle = w.text(self._open(path, w.READING))
@@ -183,7 +203,8 @@ class SftpServer:
                 raise
             w.done(self._wire.one(w.EXTENDED, w.text(POSIX), w.text(old), w.text(new)), "rename")
             return self.look(new)[0]
-        return _entry(there, "stat")
+        entry = _entry(there, "stat")
+        return self.look(new)[0] if entry.kind == "absent" else entry  # some servers look before they have renamed
 
     def remove(self, path: str) -> None:
         w.done(self._wire.one(w.REMOVE, w.text(path)), "remove")
@@ -211,14 +232,27 @@ class SftpServer:
     def _open(self, path: str, flags: int) -> bytes:
         return w.handle(self._wire.one(w.OPEN, w.text(path), w.number(flags), w.number(0)), "open")
 
-    def _largest_block(self) -> int:
-        """How much to read at a time: more than the usual where the server says how much."""
+    def _over(self, path: str, offset: int) -> bytes:
+        return self._open(path, w.WRITING | w.CREATING | (0 if offset else w.EMPTYING))
+
+    def _new(self, path: str) -> bytes:
+        """Open a new file; not every server can make one on the condition that there is none."""
+        try:
+            return self._open(path, w.WRITING | w.CREATING | w.EXCLUSIVE)
+        except Denied as refusal:
+            if refusal.reason in ("missing", "forbidden") or self.look(path)[0].kind != "absent":
+                raise
+            return self._over(path, 0)
+
+    def _blocks(self) -> tuple[int, int]:
+        """How much to read and to write at a time: the usual, or what the server says that it takes."""
         if not self.offers(LIMITS):
-            return BLOCK
+            return BLOCK, BLOCK
         reply = self._wire.one(w.EXTENDED, w.text(LIMITS))
         if reply.kind != w.EXTENDED_REPLY or len(reply.body) < 24:
-            return BLOCK
-        return max(BLOCK, min(int.from_bytes(reply.body[8:16]) or BLOCK, LARGEST))
+            return BLOCK, BLOCK
+        reads, writes = (int.from_bytes(reply.body[at : at + 8]) or BLOCK for at in (8, 16))
+        return max(SMALLEST, min(reads, LARGEST)), max(SMALLEST, min(writes, BLOCK))
 
 
 class Sftp:

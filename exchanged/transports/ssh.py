@@ -149,7 +149,7 @@ def _start(endpoint: Endpoint, plain: Socket) -> Line:
         _login(transport, endpoint)
         plain.allowance = None
         transport.set_keepalive(KEEPALIVE)
-        wire = Wire(_session(transport, endpoint.timeout), endpoint.timeout)
+        wire = _greeted(transport, _session(transport, endpoint.timeout), endpoint.timeout)
         return Line(wire, host_key, str(getattr(transport, "remote_cipher", "")), transport, plain)
     except BaseException:
         plain.end()
@@ -175,7 +175,7 @@ def _shake(transport: paramiko.Transport, pins: tuple[bytes, ...], endpoint: End
         offered = transport.get_remote_server_key().asbytes() if transport.initial_kex_done else None
     except paramiko.ssh_exception.IncompatiblePeer:
         raise NotYet("delivery.session_refused", operation="algorithms") from None
-    except (paramiko.SSHException, OSError, EOFError):
+    except Exception:  # paramiko raises whatever its thread died of, and that reads what anybody has sent
         raise NotYet("delivery.unreachable", error="handshake") from None
     if offered is None:
         raise NotYet("delivery.timeout", stage="handshake")
@@ -194,7 +194,7 @@ def _patience(transport: paramiko.Transport, timeout: float, stage: str, refused
     started = time.monotonic()
     try:
         yield
-    except (paramiko.SSHException, OSError, EOFError):
+    except Exception:  # as above
         if not transport.is_active():
             raise NotYet("delivery.connection_lost", stage=stage) from None
         if time.monotonic() - started >= timeout:
@@ -221,3 +221,13 @@ def _session(transport: paramiko.Transport, timeout: float) -> paramiko.Channel:
         channel = transport.open_session(window_size=WINDOW, timeout=timeout)
         channel.invoke_subsystem("sftp")
         return channel
+
+
+def _greeted(transport: paramiko.Transport, channel: paramiko.Channel, timeout: float) -> Wire:
+    """The session, once it has answered as SFTP; a login script that prints, or an account without SFTP, does not."""
+    try:
+        return Wire(channel, timeout)
+    except NotYet as lost:
+        if lost.code == "delivery.connection_lost" and transport.is_active():
+            raise NotYet("delivery.session_refused", operation="protocol") from None
+        raise

@@ -128,7 +128,7 @@ class Wire:
                 sent = self._send(bytes(flight[:SLICE]))
             except TimeoutError:
                 raise NotYet("delivery.timeout", stage="send") from None
-            except (OSError, EOFError):
+            except Exception:  # whatever paramiko's thread died of: it reads what anybody has sent
                 raise NotYet("delivery.connection_lost", stage="send") from None
             flight = flight[sent:]
         self.used = time.monotonic()
@@ -209,7 +209,7 @@ class Wire:
                 piece = self._channel.recv(wanted + SLICE)
             except TimeoutError:
                 raise NotYet("delivery.timeout", stage="receive") from None
-            except (OSError, EOFError):
+            except Exception:  # as above
                 piece = b""
             if not piece:
                 raise NotYet("delivery.connection_lost", stage="receive")
@@ -237,10 +237,14 @@ class Stream:
         if len(self._due) >= self._depth:
             self._land()
 
-    def finish(self) -> None:
-        """Wait for all answers."""
+    def land(self) -> None:
+        """Wait for all answers that are due."""
         while self._due:
             self._land()
+
+    def finish(self) -> None:
+        """The same, and raise the first refusal."""
+        self.land()
         if self._refused:
             raise self._refused
 
