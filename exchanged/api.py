@@ -16,6 +16,7 @@ from exchanged.batch import Checks, Limits
 from exchanged.errors import NotYet
 
 Names = list[str]  # `list` is a method below
+LOOKS = 3  # at a batch that moves while it is decided upon
 
 if TYPE_CHECKING:
     import pandas
@@ -175,6 +176,7 @@ def open_package(path: Path, out: Path, config_path: Path | None = None, signers
     from exchanged.sealing import package
     from exchanged.sealing.gnupg import Gnupg
     from exchanged.sealing.process import visiting
+    from exchanged.statefolder import locked
 
     where = config.find(config_path)
     if signers and where == config.DEFAULT_PATH and not seen.anything(where):
@@ -194,7 +196,7 @@ def open_package(path: Path, out: Path, config_path: Path | None = None, signers
         lambda: config.credential(settings, name) if name else None,
     )
     trusted = tuple(signers) or (sealing.sign_with, *sealing.encrypt_to, *settings.receipts.trusted)
-    with visiting(sealing.gnupg_home):
+    with visiting(sealing.gnupg_home, lambda: locked(settings.folders.state)):
         return {"format": "exchanged-open/1", **package.open_package(path, gnupg, out, trusted)}
 
 
@@ -307,9 +309,10 @@ class Exchange:
 
     def hold(self, names: Sequence[str]) -> Names | None:
         """Hold batches; without a name, delivery as a whole."""
-        if names:
+        if not names:
+            return self._pause(True)
+        with self._idle():
             return self._decide(names, "hold")
-        return self._pause(True)
 
     def release(self, names: Sequence[str]) -> Names | None:
         """Release held batches; without a name, delivery as a whole."""
@@ -322,15 +325,21 @@ class Exchange:
 
         Raises IntegrityFailure as a start does: by a ledger that cannot be trusted nothing is decided.
         """
-        with contextlib.ExitStack() as stack:
-            engine = None
-            with contextlib.suppress(NotYet):  # somebody is at work, or nothing can be done just now
-                engine = stack.enter_context(self.engine())
-                engine.recover()  # an earlier run may have been killed half-way
+        with self._idle() as engine:
             done = self._decide(names, "withdraw", reason)
             if engine:
                 engine.clear()
         return done
+
+    @contextlib.contextmanager
+    def _idle(self) -> Iterator[Engine | None]:
+        """Where nobody is at work: what a killed run left half done is put right, and nobody begins meanwhile."""
+        with contextlib.ExitStack() as stack:
+            engine = None
+            with contextlib.suppress(NotYet):  # somebody is at work, or nothing can be done just now
+                engine = stack.enter_context(self.engine())
+                engine.recover()
+            yield engine
 
     def _decide(self, names: Sequence[str], what: str, *words: str) -> Names:
         from exchanged.flow import Flow
@@ -340,11 +349,22 @@ class Exchange:
 
         ledger, secrets = open_ledger(self.settings)
         try:
-            flow = Flow(ledger, Steps(self.settings, ledger, secrets, Sandbox()))
+            decide = getattr(Flow(ledger, Steps(self.settings, ledger, secrets, Sandbox())), what)
             batches = [self._one(ledger, name) for name in names]
-            return [batch.id for batch in batches if getattr(flow, what)(batch, *words)]
+            return [batch.id for batch in batches if self._decided(ledger, batch, lambda one: decide(one, *words))]
         finally:
             ledger.close()
+
+    def _decided(self, ledger: Ledger, batch: Record, decide: Callable[[Record], bool]) -> bool:
+        """Whether a decision applied to a batch; to one that has just been moved, as it is then."""
+        for _ in range(LOOKS):
+            try:
+                return decide(batch)
+            except NotYet as problem:
+                if problem.code != "batch.moved_meanwhile":
+                    raise
+            batch = self._one(ledger, batch.id)
+        return False
 
     def _pause(self, paused: bool) -> Names | None:
         from exchanged.statefolder import open_ledger

@@ -308,7 +308,7 @@ def _signature(settings: Settings) -> Iterator[Line]:
     sealing = settings.sealing
     name = sealing.passphrase
     given = config.credential(settings, name) if name else None
-    Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to, lambda: given).prove()
+    Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to, lambda: given).prove(_at_work(settings))
     yield Line("signature", OK, "doctor.signature_ok")
 
 
@@ -321,7 +321,7 @@ def _identity(settings: Settings) -> Iterator[Line]:
 def _server(settings: Settings) -> Iterator[Line]:
     """Connect, write, rename and delete on the server, as a delivery would."""
     from exchanged import transports
-    from exchanged.steps import endpoint
+    from exchanged.sending import endpoint
     from exchanged.transports.probe import probe
 
     courier = transports.courier("sftp", endpoint(settings))
@@ -337,7 +337,14 @@ def _standings(settings: Settings) -> list[dict[str, Fact | None]]:
     from exchanged.sealing.gnupg import Gnupg
 
     sealing = settings.sealing
-    return Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).glance()
+    return Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).glance(_at_work(settings))
+
+
+def _at_work(settings: Settings) -> Callable[[], bool]:
+    """Whether a daemon works with these keys."""
+    from exchanged.statefolder import locked
+
+    return lambda: locked(settings.folders.state)
 
 
 def _ours(folder: Path) -> bool:

@@ -38,6 +38,7 @@ ROUND = 5.0  # seconds that claiming may take before the loop shows that it move
 SWEEP = 3600.0  # seconds between looks for rejected folders whose time is over
 SMALL = 64 << 20  # bytes of a ledger that is verified whole at every start; a larger one once a day
 BUSY = 5.0  # seconds that a step waits for another program to let go of the ledger, while more steps wait behind it
+DECISIONS = {"batch.held", "batch.released", "batch.retried", "batch.withdrawn", "delivery.paused", "delivery.resumed"}
 PATIENCE = 10.0  # seconds beyond the settle time that `once` gives a file which keeps changing
 
 
@@ -129,6 +130,7 @@ class Engine:
         send: whether deliveries may begin, too.
         """
         moved, self._draining = self._collect(), False
+        self._overhear()
         try:
             if look:
                 try:
@@ -140,6 +142,13 @@ class Engine:
         except NotYet as problem:
             self.say(problem.code, reason=problem.code)
             return moved
+
+    def _overhear(self) -> None:
+        """Say in the log what operators have decided, in processes whose own output is for them."""
+        with contextlib.suppress(NotYet):
+            for event, batch, facts in self.ledger.others():
+                if event in DECISIONS:
+                    log.emit(event, batch=batch, reason=facts["reason"] if event == "batch.held" else None)
 
     def _take(self, send: bool) -> bool:
         """Claim what has settled, for a while: a heap of files is taken in several rounds."""

@@ -119,9 +119,11 @@ class Flow:
             self._ask()
         facts = getattr(self._steps, step.stage)(batch)
         self._ledger.move(batch, step.done, acting=_goes_on(step, go_on), **facts)
-        if step.stage == "deliver" and self._ledger.remembered(LOGIN):
-            self._admitted()
         self._say(f"batch.{step.done}", batch, facts)
+        if step.stage == "deliver":
+            if self._ledger.remembered(LOGIN):
+                self._admitted()
+            self._steps.tidy()
 
     def _check(self, batch: Record, go_on: Callable[[], bool]) -> None:
         """Checking ends in one transaction: compared with the history, entered in the index, and moved."""
@@ -156,8 +158,8 @@ class Flow:
         self._ledger.clear(batch, **facts)
         self._say("evidence.written", batch, facts)
 
-    def _hold(self, batch: Record, problem: Held, still: bool = False) -> None:
-        self._ledger.move(batch, State.HELD, still=still, reason=problem.code, reason_facts=dict(problem.facts))
+    def _hold(self, batch: Record, problem: Held) -> None:
+        self._ledger.move(batch, State.HELD, reason=problem.code, reason_facts=dict(problem.facts))
         log.emit("batch.held", batch=batch.id, reason=problem.code)
 
     def _defer(self, batch: Record, problem: NotYet) -> None:
@@ -226,7 +228,7 @@ class Flow:
         fields, flat = log.EVENTS[event].fields, _flat(facts)
         log.emit(event, batch=batch.id, **{name: value for name, value in flat.items() if name in fields})
 
-    # --- the operator's decisions ---------------------------------------------------------------------------------
+    # --- the operator's decisions, taken in processes of their own; who is at work says them in the log -----------
 
     def retry(self, batch: Record) -> bool:
         """Try a waiting batch at once. False where nothing is to be tried."""
@@ -238,14 +240,13 @@ class Flow:
         if batch.reason == "sealing.clock_wrong":
             self._ledger.believe_clock()  # and so may the clock
         self._ledger.wake(batch, "batch.retried")
-        log.emit("batch.retried", batch=batch.id)
         return True
 
     def hold(self, batch: Record) -> bool:
         """Stop a batch until the operator releases it. False where it is at work, finished or held already."""
         if batch.acting or batch.state in TERMINAL or batch.state is State.HELD:
             return False
-        self._hold(batch, Held(OPERATOR), still=True)
+        self._ledger.move(batch, State.HELD, still=True, reason=OPERATOR, reason_facts={})
         return True
 
     def release(self, batch: Record) -> bool:
@@ -262,8 +263,7 @@ class Flow:
             again = {"corrects": None}
         if batch.reason == "finding.hold":  # what was found is known and taken on
             again |= {"released": now()}
-        self._ledger.move(batch, batch.held_from, "batch.released", **again)
-        log.emit("batch.released", batch=batch.id)
+        self._ledger.move(batch, batch.held_from, "batch.released", still=True, **again)
         return True
 
     def withdraw(self, batch: Record, reason: str) -> bool:
@@ -273,7 +273,8 @@ class Flow:
         if batch.acting or unsure or at not in BEFORE_DELIVERY:
             return False
         self._ledger.move(batch, State.WITHDRAWN, still=True, note=self._ledger.hide(reason))
-        log.emit("batch.withdrawn", batch=batch.id)
+        if at is State.SEALED:
+            self._ledger.leave(batch.id)
         return True
 
 

@@ -210,7 +210,8 @@ def _keys(settings: Settings) -> list[dict[str, Any]]:
 
     sealing = settings.sealing
     try:
-        keys = Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to).glance()
+        gnupg = Gnupg(sealing.gnupg_home, sealing.sign_with, sealing.encrypt_to)
+        keys = gnupg.glance(lambda: locked(settings.folders.state))
     except NotYet as problem:
         return [{"fingerprint": sealing.sign_with, "role": "signer", "state": problem.code, "expires": None}]
     soon = dt.datetime.now().astimezone() + dt.timedelta(seconds=EXPIRY_WARNING)
@@ -223,6 +224,6 @@ def _keys(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _time(seconds: float | None) -> str | None:
-    if not seconds:
+    if not seconds or seconds < 0:
         return None
     return dt.datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

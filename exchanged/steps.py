@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from exchanged import comparison, config, disk, log
+from exchanged import comparison, config, disk, log, seen, sending
 from exchanged.batch import Checks, Finding, Limits, Parcel, Severity
 from exchanged.comparison import Examined
 from exchanged.confirmation import Confirmation
@@ -272,9 +272,20 @@ class Steps:
         return {"delivery": delivery, "delivered": now()}
 
     def _offer(self, batch: Record) -> None:
+        if self._ledger.paused:  # meanwhile
+            raise NotYet("delivery.waiting", until=int(time.time()))
         if not batch.facts.get("offered") or batch.facts.get("taken") or not self.offered_here(batch):
             self._ledger.note(batch, "delivery.offered", offered=now(), offered_to=self._place(), taken=None)
             log.emit("delivery.offered", batch=batch.id)
+
+    def tidy(self) -> None:
+        """Take away what withdrawn batches have left on the server; what cannot be now, after the next delivery."""
+        from exchanged.stages import deliver
+
+        with contextlib.suppress(NotYet):
+            for batch in self._ledger.left():
+                deliver.discard(batch, self.courier)
+                self._ledger.swept(batch)
 
     def offered_here(self, batch: Record) -> bool:
         """Whether a batch was offered to the very inbox that is configured now."""
@@ -316,7 +327,7 @@ class Steps:
         if self._courier is None:
             from exchanged import transports
 
-            self._courier = transports.courier("sftp", endpoint(self.settings))
+            self._courier = transports.courier("sftp", sending.endpoint(self.settings))
         return self._courier
 
     def fetch_courier(self) -> None:
@@ -353,8 +364,9 @@ class Steps:
         """End the helpers that this process has started."""
         if self._courier is not None:
             self._courier.close()
-        if self._sealing is not None:
-            self._sealing.close()
+        # also an agent that somebody has started who looked while this was at work
+        if self._sealing is not None or seen.anything(self.settings.sealing.gnupg_home / "S.gpg-agent"):
+            self.sealing.close()
 
     def _checks(self, day: str) -> Checks:
         return config.checks(self.settings, day)
@@ -373,26 +385,6 @@ class Steps:
         if not path.is_file() or path.is_symlink():
             raise Held("sealing.content_changed")
         return path
-
-
-def endpoint(settings: Settings) -> Any:
-    """Where packages go, from the settings."""
-    from exchanged.transports import Endpoint
-
-    given = settings.delivery
-    known = (str(given.known_hosts),) if given.known_hosts else ()
-    return Endpoint(
-        host=given.host,
-        port=given.port,
-        user=given.user,
-        identity=lambda: config.credential(settings, given.identity).encode(),
-        host_keys=(*given.host_keys, *known),
-        inbox=given.inbox,
-        temp=given.temp,
-        verify=given.verify,  # type: ignore[arg-type]
-        moved_away=given.moved_away,
-        timeout=given.timeout,
-    )
 
 
 def today() -> str:

@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"flow", "statefolder"},
     {"steps"},
-    {"endings", "board", "confirmation", "comparison", "checking", "indexing", "marking", "jobs", "warm"},
+    {"endings", "board", "confirmation", "comparison", "sending", "checking", "indexing", "marking", "jobs", "warm"},
     {"stages"},
     {
         "sandbox",

@@ -102,7 +102,7 @@ def test_a_known_hosts_file_as_openssh_writes_it_is_understood(sshd: Sshd, tmp_p
     known.write_text("# our server\n\n" + scan.stdout)
     if hashed:
         subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], check=True, capture_output=True)
-        assert "127.0.0.1" not in known.read_text()
+        assert not [line for line in known.read_text().splitlines() if line.startswith("127.0.0.1")]
     assert reaches(sshd.endpoint("/", host_keys=(str(known),))) == shown(sshd.host_key)
 
 

@@ -210,7 +210,8 @@ class Books(Clock):
         """Note, before a step acts, that it is about to."""
         with self.change():
             self._expect(batch)
-            self._db.execute("UPDATE batch SET acting = 1, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
+            begun = "acting = 1, next_attempt = 0, updated = ?"
+            self._db.execute(f"UPDATE batch SET {begun} WHERE ordinal = ?", (now(), batch.ordinal))  # noqa: S608
 
     def move(
         self, batch: Record, after: State, event: str | None = None, *, acting: bool = False, still: bool = False,
@@ -251,8 +252,8 @@ class Books(Clock):
         with self.change():
             self._expect(batch)
             self._db.execute(
-                "UPDATE batch SET acting = 0, attempts = attempts + 1, reason = ?, reason_facts = ?, next_attempt = ?,"
-                " updated = ? WHERE ordinal = ?",
+                "UPDATE batch SET acting = 0, attempts = attempts + 1, reason = ?, reason_facts = ?, next_attempt ="
+                " CASE WHEN next_attempt < 0 THEN 0 ELSE ? END, updated = ? WHERE ordinal = ?",
                 (reason, to_json(facts), next_attempt, now(), batch.ordinal),
             )
             if reason != batch.reason:  # the same failure again is one event, not hundreds
@@ -274,10 +275,11 @@ class Books(Clock):
             )
 
     def wake(self, batch: Record, event: str) -> None:
-        """Let a waiting batch be tried at once, by the operator's word."""
+        """Let a waiting batch be tried at once, by the operator's word; one at work, again when this try has failed."""
         with self.change():
             self._expect(batch)
-            self._db.execute("UPDATE batch SET next_attempt = 0, updated = ? WHERE ordinal = ?", (now(), batch.ordinal))
+            changed = "next_attempt = -acting, updated = iif(acting, updated, ?)"  # nothing has happened to its step
+            self._db.execute(f"UPDATE batch SET {changed} WHERE ordinal = ?", (now(), batch.ordinal))  # noqa: S608
             self._append(event, batch.id, {})
 
     def wake_all(self, reason: str) -> None:
@@ -386,15 +388,3 @@ class Books(Clock):
         with self.reading():
             row = self._db.execute(query).fetchone()
         return row[0] if row else None
-
-    # --- delivery as a whole --------------------------------------------------------------------------------------
-
-    @property
-    def paused(self) -> bool:
-        return bool(self._meta("paused"))
-
-    def pause(self, paused: bool) -> None:
-        """Stop or resume delivery as a whole."""
-        with self.change():
-            self._db.execute("UPDATE meta SET value = ? WHERE key = 'paused'", ("yes" if paused else "",))
-            self._append("delivery.paused" if paused else "delivery.resumed", None, {})

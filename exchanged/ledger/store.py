@@ -72,6 +72,8 @@ class Store:
         self._path = path
         self._changing, self._looking = threading.Lock(), threading.RLock()
         self._owner: int | None = None  # the thread that is changing it
+        self._own: set[str] = set()  # hashes of events that this process has appended
+        self._heard = 0
         self._named = False  # whether the name of the log that belongs to it is known to be durable
         self.relief: Callable[[], object] = lambda: None  # makes room for the next change where there is none
         try:
@@ -84,6 +86,7 @@ class Store:
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only=ON")
             self._prepare()
+            self._heard = self._last_seq()
         except sqlite3.DatabaseError as error:
             raise trouble(error) from None
 
@@ -238,6 +241,7 @@ class Store:
         seq, previous = (last["seq"] + 1, last["hash"]) if last else (1, GENESIS)
         time, text = now(), to_json(facts)
         hashed = event_hash(self.id, seq, time, batch, event, text, previous)
+        self._own.add(hashed)
         self._db.execute(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", (seq, time, batch, event, text, previous, hashed)
         )
@@ -248,6 +252,48 @@ class Store:
         with self.reading():
             rows = self._db.execute(f"SELECT * FROM event {which} ORDER BY seq", values).fetchall()  # noqa: S608
             return [Event(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
+
+    def _last_seq(self) -> int:
+        with self.reading():
+            return int(self._db.execute("SELECT ifnull(max(seq), 0) FROM event").fetchone()[0])
+
+    def others(self) -> list[tuple[str, str | None, dict[str, Any]]]:
+        """What other processes have appended since this was asked last: events, with batch and facts."""
+        query = "SELECT seq, hash, event, batch, facts FROM event WHERE seq > ? ORDER BY seq"
+        with self.reading():
+            rows = self._db.execute(query, (self._heard,)).fetchall()
+        found = [(row["event"], row["batch"], json.loads(row["facts"])) for row in rows if row["hash"] not in self._own]
+        self._heard = rows[-1]["seq"] if rows else self._heard
+        self._own.difference_update(row["hash"] for row in rows)
+        return found
+
+    # --- delivery as a whole --------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        return bool(self._meta("paused"))
+
+    def pause(self, paused: bool) -> None:
+        """Stop or resume delivery as a whole."""
+        with self.change():
+            self._db.execute("UPDATE meta SET value = ? WHERE key = 'paused'", ("yes" if paused else "",))
+            self._append("delivery.paused" if paused else "delivery.resumed", None, {})
+
+    # --- what withdrawn batches may have left on the server ---------------------------------------------------------
+
+    def leave(self, batch: str) -> None:
+        """Remember that an unfinished upload of this batch may lie on the server."""
+        self.remember(f"left.{batch}", "")
+
+    def left(self) -> list[str]:
+        """Batches of which this is remembered."""
+        with self.reading():
+            rows = self._db.execute("SELECT key FROM meta WHERE key GLOB 'left.*' ORDER BY key").fetchall()
+        return [row[0].removeprefix("left.") for row in rows]
+
+    def swept(self, batch: str) -> None:
+        """It lies there no more."""
+        self.remember(f"left.{batch}", None)
 
     def happened(self, event: str) -> bool:
         """Whether the chain has an event of this hash."""

@@ -73,9 +73,9 @@ class Gnupg:
             for one in self._standings()
         ]
 
-    def glance(self) -> list[dict[str, Fact | None]]:
-        """`keys`, for one who only looks: an agent that gpg had to start for it is ended again."""
-        with process.visiting(self.home):
+    def glance(self, shared: Callable[[], bool]) -> list[dict[str, Fact | None]]:
+        """`keys`, for one who only looks: an agent that gpg had to start for it is ended again, unless it is shared."""
+        with process.visiting(self.home, shared):
             return self.keys()
 
     def check(self) -> Standing:
@@ -86,9 +86,9 @@ class Gnupg:
                 raise _unusable(one)
         return signer
 
-    def prove(self) -> None:
+    def prove(self, shared: Callable[[], bool]) -> None:
         """Sign nothing, to see that key and passphrase fit. Not for tokens, which count wrong PINs. Raises NotYet."""
-        with process.visiting(self.home):
+        with process.visiting(self.home, shared):
             signer = self.check()
             process.forget_secrets(self.home)
             argv = ["--local-user", f"{_exact(signer)}!", "--detach-sign", "--output", "-"]
@@ -211,7 +211,8 @@ class Gnupg:
             outcome = self._run(["--output", "-", "--decrypt"], act, source, writing, lambda: copied)
         finally:
             os.close(reading)
-        if outcome.stalled or outcome.error in _BAD_SECRET | _NO_SECRET | _CARD | _AGENT | {_BLOCKED}:
+        lacking = outcome.error in _BAD_SECRET | _NO_SECRET | _CARD | _AGENT | {_BLOCKED}
+        if outcome.stalled or (lacking and not outcome.has("DECRYPTION_OKAY")):
             raise self._failure(outcome, None)
         verdict = status.opened(outcome, {one.upper() for one in trusted})
         if isinstance(verdict, str):

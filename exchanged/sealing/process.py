@@ -205,13 +205,16 @@ def _secret_pipe(secret: str | None) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def visiting(home: Path) -> Iterator[None]:
-    """Within this gpg may start an agent; one that was not there before is ended afterwards."""
+def visiting(home: Path, shared: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Within this gpg may start an agent; one that was not there before is ended afterwards.
+
+    shared: whether another process is at work with these keys, which may use the agent by now and will end it.
+    """
     there = agent_runs(home)
     try:
         yield
     finally:
-        if not there:
+        if not there and not shared():
             kill_agents(home)
 
 
@@ -232,7 +235,8 @@ def clear_locks(home: Path) -> None:
     """
     left: list[Path] = []
     with contextlib.suppress(OSError):
-        left = [path for path in home.iterdir() if path.name.startswith(".#lk") or path.suffix == ".lock"]
+        there = [*home.iterdir(), *home.glob("public-keys.d/*")]  # the latter are of gpg 2.4's keyboxd
+        left = [path for path in there if path.name.startswith(".#lk") or path.suffix == ".lock"]
     for path in left:
         with contextlib.suppress(OSError, ValueError, IndexError):
             owner = path.read_text().split() if path.suffix == ".lock" else [path.name.rpartition(".")[2].rstrip("x")]
@@ -242,7 +246,7 @@ def clear_locks(home: Path) -> None:
 
 def _is_gpg(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().startswith("gpg")
+        return Path(f"/proc/{pid}/comm").read_text().startswith(("gpg", "keyboxd"))
     except OSError:
         return False
 

@@ -67,7 +67,7 @@ class Outcome:
     def error(self) -> int:
         """The number of the libgpg-error code of the failure (without its source), or 0."""
         for words in (*self.all("FAILURE"), *self.all("ERROR")):
-            if len(words) > 1 and words[1].isdigit():
+            if len(words) > 1 and words[1].isdigit() and words[0] != "gpg-exit":  # which only says that there was one
                 return int(words[1]) & 0xFFFF
         return 0
 
@@ -108,8 +108,11 @@ def opened(outcome: Outcome, trusted: Collection[str]) -> Signature | str:
         return "package.unreadable"
     if not outcome.has("BEGIN_DECRYPTION"):
         return _unopened(outcome)
-    for keyword in outcome.sequence(_SPOILS_OPENING):
-        return _spoilt(outcome, keyword)
+    for keyword, *words in outcome.lines:
+        # one of several keys could not be used, and another could
+        passed = words[:1] == ["pkdecrypt_failed"] and outcome.has("DECRYPTION_OKAY")
+        if keyword in _SPOILS_OPENING and not passed:
+            return _spoilt(outcome, keyword)
     if not outcome.has("NEWSIG"):
         return "package.signature_missing"
     if outcome.exit != 0 or outcome.sequence(_OPENING) != _OPENING:
@@ -124,7 +127,7 @@ def _unopened(outcome: Outcome) -> str:
 
 
 def _spoilt(outcome: Outcome, keyword: str) -> str:
-    if keyword == "DECRYPTION_FAILED" and outcome.has("NO_SECKEY"):
+    if keyword in ("DECRYPTION_FAILED", "ERROR") and outcome.has("NO_SECKEY") and not outcome.has("DECRYPTION_INFO"):
         return "package.not_for_us"
     return _SPOILS_OPENING[keyword]
 

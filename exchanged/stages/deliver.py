@@ -92,6 +92,17 @@ def deliver(
         raise
 
 
+def discard(batch: str, courier: Courier) -> None:
+    """Take away the unfinished upload of a batch that nobody will deliver any more. Raises NotYet."""
+    try:
+        server = courier.connect()
+        with contextlib.suppress(Denied):
+            server.remove(names(courier.endpoint, batch).part)
+    except NotYet:
+        courier.close()
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     parcel: Parcel

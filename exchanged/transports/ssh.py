@@ -176,7 +176,8 @@ def _shake(transport: paramiko.Transport, pins: tuple[bytes, ...], endpoint: End
     except paramiko.ssh_exception.IncompatiblePeer:
         raise NotYet("delivery.session_refused", operation="algorithms") from None
     except Exception:  # paramiko raises whatever its thread died of, and that reads what anybody has sent
-        raise NotYet("delivery.unreachable", error="handshake") from None
+        said = "handshake" if transport.remote_version else "greeting"
+        raise NotYet("delivery.unreachable", error=said) from None
     if offered is None:
         raise NotYet("delivery.timeout", stage="handshake")
     if offered not in pins:

@@ -20,7 +20,7 @@ PROFTPD = _PROGRAM if _PROGRAM and Path("/usr/lib/proftpd/mod_sftp.so").exists()
 
 CONFIG = """
 ModulePath /usr/lib/proftpd
-LoadModule mod_sftp.c
+{modules}LoadModule mod_sftp.c
 ServerType standalone
 ServerName test
 Port {port}
@@ -63,7 +63,9 @@ def proftpd(parent: Path, host_key: Path, user_key: Path) -> Iterator[tuple[int,
     ).stdout
     (folder / "keys").write_text(public)
     group = grp.getgrgid(who.pw_gid).gr_name
-    text = CONFIG.format(port=port, user=who.pw_name, group=group, folder=folder, host_key=host_key)
+    # a part of the program itself up to Debian 12
+    modules = "LoadModule mod_xfer.c\n" if Path("/usr/lib/proftpd/mod_xfer.so").exists() else ""
+    text = CONFIG.format(modules=modules, port=port, user=who.pw_name, group=group, folder=folder, host_key=host_key)
     (folder / "config").write_text(text)
     process = subprocess.Popen(
         [str(PROFTPD), "--nodaemon", "-c", str(folder / "config")],
