@@ -62,10 +62,13 @@ class Flow:
 
     def due(self, lane: Lane, most: int) -> list[Record]:
         """Batches for which this lane has something to do now, oldest first."""
-        if lane is Lane.COURIER and self._ledger.paused:
+        if self._paused(lane):
             return []
         states = [state for state, step in ROUTE.items() if step.lane is lane]
         return self._ledger.due([*states, *(TERMINAL if lane is Lane.PREPARE else ())], time.time(), most)
+
+    def _paused(self, lane: Lane | None) -> bool:
+        return lane is Lane.COURIER and self._ledger.paused
 
     def advance(self, batch: Record, go_on: Callable[[], bool] = lambda: False) -> None:
         """Run the next step of a batch and record how it ended; while `go_on` says so, also what its lane can do next.
@@ -79,7 +82,7 @@ class Flow:
                 while left is not None:
                     self._attempt(left, go_on)
                     left = self._ledger.batch(batch.id)
-                    if left is None or not (left.acting or go_on()) or not _due(left, lane):
+                    if left is None or not (left.acting or go_on()) or not _due(left, lane) or self._paused(lane):
                         left = None
         except NotYet as problem:
             if problem.code != "batch.moved_meanwhile":

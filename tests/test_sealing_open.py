@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from exchanged.errors import IntegrityFailure, NotYet
+from exchanged.sealing import status
 from exchanged.sealing.gnupg import Gnupg
 from tests.support.gpghome import Home, Keyring
 
@@ -162,7 +163,7 @@ def test_altered_or_cut_off_packages_give_nothing(
     assert refused(keyring, package, tmp_path).split(".")[0] == "package"
 
 
-@pytest.mark.parametrize("junk", [b"", b"%PDF-1.7\n", os.urandom(5000), b"\0" * 5000, b"PK\x03\x04" * 100])
+@pytest.mark.parametrize("junk", [b"", b"%PDF-1.7\n", b"\x41" + os.urandom(5000), b"\0" * 5000, b"PK\x03\x04" * 100])
 def test_what_is_no_openpgp_gives_nothing(keyring: Keyring, tmp_path: Path, junk: bytes) -> None:
     package = tmp_path / "junk.pgp"
     package.write_bytes(junk)
@@ -213,6 +214,36 @@ def test_a_wrong_passphrase_of_the_opening_key_is_no_fault_of_the_package(keyrin
         assert problem.value.code == code
     gnupg = Gnupg(keyring.national.path, locked, (), lambda: "right")
     assert gnupg.read(package, [keyring.signer])[0] == CONTENT
+
+
+@pytest.mark.parametrize("secret", [None, "wrong"])
+def test_one_key_that_cannot_be_used_is_no_reason_where_another_could(
+    keyring: Keyring, tmp_path: Path, secret: str | None
+) -> None:
+    locked = keyring.national.make("Locked", passphrase="right")
+    keyring.national.give(locked, keyring.unit)
+    first = Keyring(keyring.unit, keyring.national, keyring.signer, locked)
+    package = made(first, tmp_path, "-r", keyring.recipient, "-u", keyring.signer, "-se")
+    keyring.national.kill()
+    gnupg = Gnupg(keyring.national.path, keyring.recipient, (), lambda: secret)
+    assert gnupg.read(package, [keyring.signer])[0] == CONTENT
+
+
+NEWER = """[GNUPG:] ENC_TO 0123456789ABCDEF 18 0
+[GNUPG:] NO_SECKEY 0123456789ABCDEF
+[GNUPG:] ERROR pkdecrypt_failed {number}
+[GNUPG:] BEGIN_DECRYPTION
+[GNUPG:] DECRYPTION_FAILED
+[GNUPG:] END_DECRYPTION
+[GNUPG:] FAILURE gpg-exit 33554433
+"""  # of GnuPG 2.4, which says more than 2.2
+
+
+@pytest.mark.parametrize(("number", "error"), [(67108875, 11), (33554449, 17)])
+def test_what_a_newer_gpg_says_of_a_key_that_cannot_be_used_is_understood(number: int, error: int) -> None:
+    outcome = status.Outcome(2, status.parse(NEWER.format(number=number).encode()))
+    assert outcome.error == error
+    assert status.opened(outcome, []) == "package.not_for_us"
 
 
 def test_a_link_in_place_of_a_package_is_not_followed(keyring: Keyring, package: Path, tmp_path: Path) -> None:

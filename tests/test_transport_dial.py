@@ -98,3 +98,15 @@ def test_a_server_that_wants_a_password_too_has_not_let_us_in(tmp_path: Path) ->
         assert str(caught.value.facts["key"]).startswith("SHA256:")
     finally:
         server.stop()
+
+
+def test_a_server_that_shuts_an_address_out_is_not_taken_for_a_network_that_is_down() -> None:
+    """As OpenSSH does from 9.8 on for some minutes, after a few refused logins."""
+
+    def accept(client: socket.socket) -> None:
+        client.sendall(b"Not allowed at this time\r\n")
+        client.close()
+
+    with odd.tcp(accept) as port:
+        refused = trouble(port)
+    assert (refused.code, dict(refused.facts)) == ("delivery.unreachable", {"error": "greeting"})
