@@ -1,4 +1,4 @@
-# make test | quick | torture | soak | demo | bench | lint | docs | pictures | lock: each sets up what it needs first, on a bare Debian 12 too.
+# make test | quick | torture | soak | demo | bench | lint | docs | pictures | lock: each sets up what it needs first, on a bare Debian 12 or 13 too.
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
