@@ -179,7 +179,7 @@ def test_of_several_sheets_the_one_with_the_data_is_annotated() -> None:
     assert reasons(made["数据表"]).keys() == {3}
 
 
-@pytest.mark.parametrize("name", ["校验结果", "History", "a/b", "'x'", "很" * 60])
+@pytest.mark.parametrize("name", ["校验结果", "History", "a/b", "'x'", "很" * 60, "\U00020bb7" * 20])
 def test_any_sheet_name_of_the_clerks_becomes_one_that_xlsx_allows(name: str) -> None:
     made = opened(marked(csv_text(ROWS).encode(), f"{name}.csv"))
     assert len({title.casefold() for title in made.sheetnames}) == 2

@@ -19,10 +19,11 @@ from exchanged.reading.whole import Whole
 from exchanged.report.document import fix
 from exchanged.report.formats import GRAVE
 from exchanged.report.marks import GRAVITY, WHOLE, Marks
+from exchanged.report.sheetxml import cut
 
 STEPS = 5  # rules named under what to do first
 PLACES, EACH = 300, 20  # places listed, and of each rule at least so many
-NAME = 31  # characters of a sheet's name
+NAME = 31  # UTF-16 units of a sheet's name
 _FORBIDDEN = str.maketrans(dict.fromkeys("[]:*?/\\", "_"))
 _WIDTHS = (11, 9, 24, 11, 84)
 _LINE = 16.5  # points
@@ -43,7 +44,7 @@ class Told:
 
 def sheet_names(name: str, language: str) -> tuple[str, str]:
     """Names for the first sheet and for the clerk's own, as an xlsx may have them; never the same."""
-    own = clean(name).translate(_FORBIDDEN).strip("' ")[:NAME].strip("' ") or text("book.data", language)
+    own = cut(clean(name).translate(_FORBIDDEN).strip("' "), NAME).strip("' ") or text("book.data", language)
     if own.casefold() == "history":  # a name that Excel keeps for itself
         own = f"{own}_"
     first = text("book.sheet", language)

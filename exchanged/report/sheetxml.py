@@ -154,12 +154,13 @@ def _shortened(text: pa.StringArray, length: npt.NDArray[np.int32]) -> pa.String
     long = length > LONGEST
     if not long.any():
         return text
-    cut = [_cut(each) for each in arrow.texts(arrow.pick(text, np.flatnonzero(long)))]
-    return arrow.replaced(text, long, arrow.column(cut))
+    shorter = [cut(each, LONGEST) for each in arrow.texts(arrow.pick(text, np.flatnonzero(long)))]
+    return arrow.replaced(text, long, arrow.column(shorter))
 
 
-def _cut(text: str) -> str:
-    return text.encode("utf-16-le")[: 2 * LONGEST].decode("utf-16-le", "ignore")
+def cut(text: str, most: int) -> str:
+    """A text of at most so many UTF-16 units, which is how spreadsheet programs count."""
+    return text.encode("utf-16-le")[: 2 * most].decode("utf-16-le", "ignore")
 
 
 def _escaped(text: pa.StringArray) -> pa.StringArray:
