@@ -57,7 +57,7 @@ class Kind(IntEnum):
     DATE = 3
     BOOL = 4
     ERROR = 5  # a spreadsheet error such as #N/A
-    FORMULA = 6  # a formula without a stored value
+    FORMULA = 6  # a formula without a stored value, or with a number that stands in for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Cells:
 
     `kind` is one `Kind` when all non-empty cells are of that kind, else an array of uint8, one a row.
     Numbers stand as their shortest exact text ("5", "0.5", "1.1010119900101123e+17"), dates as "2018-05-11" or
-    "2018-05-11 08:30:00", booleans as "TRUE"/"FALSE"; the text of ERROR and FORMULA cells is null.
+    "2018-05-11 08:30:00", booleans as "TRUE"/"FALSE"; the text of ERROR and FORMULA cells is null, but of a FORMULA
+    that has a number for a stand-in (0, as a rule) it is that.
     """
 
     text: pa.StringArray

@@ -24,7 +24,7 @@ from tests.support.checks import checks, spots
 
 FOLDER = Path(__file__).parent / "corpus" / "files"
 TRUTHS = sorted(FOLDER.glob("*.json"))
-PROGRAMS = {"openpyxl", "XlsxWriter", "PyExcelerate", "xlwt", "odfpy", "LibreOffice", "Gnumeric"}
+PROGRAMS = {"openpyxl", "XlsxWriter", "PyExcelerate", "xlwt", "odfpy", "JExcelApi", "LibreOffice", "Gnumeric"}
 
 
 def truth(path: Path) -> dict[str, Any]:
@@ -72,7 +72,10 @@ def test_the_libreoffice_at_hand_writes_what_is_read(make: Callable[[], Document
     document = make()
     saved = write.converted(write.by_xlsxwriter(document), ending)
     result = check([(f"a.{ending}", io.BytesIO(saved))], checks(today=content.TODAY, limit=0))
-    assert (Counter(spots(result)), result.rows) == (Counter(document.findings), document.rows)
+    known = [Counter(document.findings)]
+    if make is content.computed and ending == "xls":  # not every version stores the texts that formulas give
+        known.append(Counter(content.computed(texts=False).findings))
+    assert Counter(spots(result)) in known and result.rows == document.rows
     assert document.digest in (None, result.digest)
 
 

@@ -19,6 +19,7 @@ from tests.support.records import HEADERS, csv_text, records
 
 ROWS = records(12, today=TODAY)
 GUIDE = [["性别", "证件类型", "技能等级"], ["1", "201", "1"], ["2", "208", "2"]]
+FILES = Path(__file__).parent / "corpus" / "files"
 UTF8 = "Text - txt - csv (StarCalc):44,34,76,1"
 
 
@@ -82,6 +83,20 @@ def test_the_same_data_have_one_digest_when_libreoffice_saves_them(ending: str, 
     content = books.by_soffice(books.by_xlsxwriter(typed()), ending, tmp_path, UTF8 if ending == "csv" else "")
     result = checked(content, f"a.{ending}")
     assert (spots(result), result.digest) == ([], digest)
+
+
+@pytest.mark.parametrize("page", [1252, 936, 0, 65001])
+@pytest.mark.parametrize("name", ["tidy", "clerk", "faults"])
+def test_the_texts_of_an_xls_are_read_whatever_its_code_page_says(name: str, page: int) -> None:
+    right = (FILES / f"{name}-xlwt.xls").read_bytes()
+    utf16 = bytes.fromhex("42000200b004")
+    assert right.count(utf16) == 1
+    before, after = (
+        checked(right, "a.xls"),
+        checked(right.replace(utf16, utf16[:4] + page.to_bytes(2, "little")), "a.xls"),
+    )
+    assert (after.rows, after.digest, spots(after)) == (before.rows, before.digest, spots(before))
+    assert after.rows >= 12
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from exchanged.batch import Limits
-from exchanged.messages import text
+from exchanged.messages import rule_text, text
 from exchanged.reading import read
 from tests.support import books
 from tests.support.books import HEADERS, row, table
@@ -109,6 +109,9 @@ def test_encryption_flags_and_containers_are_named() -> None:
     refused(books.ole({"EncryptionInfo": b"x", "EncryptedPackage": b"y"}), "file-encrypted")
     bof, locked = struct.pack("<HHHHLLL", 0x0809, 16, 0x0600, 5, 0, 0, 0), struct.pack("<HHHHH", 0x2F, 6, 0, 0, 0)
     refused(books.ole({"Workbook": bof + locked}), "file-encrypted", "a.xls")
+    (finding,) = take(books.ole({"Workbook": bof + locked}), "a.xls").findings
+    assert "取消“保护工作簿”" in rule_text(finding.rule, None, finding.facts, "zh")
+    assert "undo “Protect Workbook”" in rule_text(finding.rule, None, finding.facts, "en")
     refused(books.ole({"Book": bof}), "file-unreadable", "a.xls")
     refused(books.ole({"WordDocument": b"x"}), "file-type", "a.xls")
     data = bytearray(GOOD)

@@ -96,6 +96,12 @@ def test_a_formula_is_its_stored_value_and_an_uncomputed_one_is_told() -> None:
     [
         (b'<c r="J2"><f>NOW()</f></c>', (Kind.FORMULA, None)),
         (b'<c r="J2"><f>NOW()</f><v/></c>', (Kind.FORMULA, None)),
+        (b'<c r="J2"><f>X</f><v>0</v></c>', (Kind.FORMULA, "0")),
+        (b'<c r="J2" s="1" t="n"><f>X</f><v>-0.0</v></c>', (Kind.FORMULA, "0")),
+        (b'<c r="J2"><f t="shared" si="0"/><v>0E5</v></c>', (Kind.FORMULA, "0")),
+        (b'<c r="J2" t="str"><f>X</f><v>0</v></c>', (Kind.TEXT, "0")),
+        (b'<c r="J2" t="b"><f>X</f><v>0</v></c>', (Kind.BOOL, "FALSE")),
+        (b'<c r="J2"><v>0</v></c>', (Kind.NUMBER, "0")),
         (b'<c r="J2"><f>NOW()</f><v></v></c>', (Kind.FORMULA, None)),
         (b'<c r="J2" t="str"><f>X</f><v></v></c>', (Kind.EMPTY, None)),
         (b'<c r="J2" t="str"><f>X</f></c>', (Kind.FORMULA, None)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -22,6 +23,15 @@ def number_text(value: float) -> Value:
         return Kind.ERROR, None
     text = repr(float(value))
     return Kind.NUMBER, text.removesuffix(".0")
+
+
+def formula_text(value: float) -> Value | None:
+    """What a formula with this stored number is when the number is 0, else None.
+
+    Programs that do not compute (XlsxWriter, Excel::Writer::XLSX, POI) store 0 for whatever the formula gives, and no
+    field of the standard is ever the number 0. The 0 is kept: in a column of the clerk's own it may be true.
+    """
+    return (Kind.FORMULA, "0") if value == 0 else None
 
 
 def date_text(serial: float, epoch_1904: bool) -> Value:
@@ -60,11 +70,13 @@ def timedelta_text(seconds: int) -> str:
 
 
 def iso_text(text: str) -> Value:
-    """An ISO 8601 date cell; without its time when that is zero. What is no ISO date stays text."""
+    """An ISO 8601 date cell, to the nearest second; without its time when that is zero. What is no date stays text."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return Kind.TEXT, text
+    with suppress(OverflowError):  # the last half second of the calendar is cut instead
+        moment += timedelta(microseconds=500_000)
     day = moment.date().isoformat()
     clock = moment.strftime("%H:%M:%S")
     return Kind.DATE, day if clock == "00:00:00" else f"{day} {clock}"

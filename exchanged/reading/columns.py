@@ -25,6 +25,7 @@ from exchanged.reading.scan import ERROR, INLINE, SHARED, STRING, TYPES, Block
 from exchanged.reading.trouble import damaged, too_large
 
 _REMEMBERED = 100_000
+_FORMULA, _TYPE = 40, 32  # bits above the style in what sort of value a cell has
 
 
 @dataclass(slots=True)
@@ -134,7 +135,9 @@ class Columns:
         numeric = np.flatnonzero(found == Kind.NUMBER)
         if not len(numeric):
             return texts, found
-        sorts = block.type[other[numeric]].astype(np.int64) << 32 | block.style[other[numeric]]
+        mine = other[numeric]
+        sorts = block.type[mine].astype(np.int64) << _TYPE | block.style[mine]
+        sorts |= block.formula[mine].astype(np.int64) << _FORMULA
         order = np.arange(len(other))
         extra = []
         base = len(other)
@@ -150,12 +153,13 @@ class Columns:
         return pa.concat_arrays([texts, *extra]).take(pa.array(order)), found
 
     def _decoded(self, sort: int, value: str) -> Value:
-        """A value by its type and style; dates and numbers come again and again, so they are remembered."""
+        """A value by its sort: type, style, of a formula or not. The same come again and again: they are remembered."""
         found = self._known.get((sort, value))
         if found is None:
             if len(self._known) > _REMEMBERED:
                 self._known.clear()
-            found = decode(TYPES[sort >> 32], sort & 0xFFFFFFFF, value, False, self.book)
+            kind, formula = TYPES[sort >> _TYPE & 0xFF], bool(sort >> _FORMULA)
+            found = decode(kind, sort & 0xFFFFFFFF, value, formula, self.book)
             self._known[sort, value] = found
         return found
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from exchanged.batch import Kind
 from exchanged.reading.archive import local, safe_parser
-from exchanged.reading.cells import Value, date_text, iso_text, number_text
+from exchanged.reading.cells import Value, date_text, formula_text, iso_text, number_text
 from exchanged.reading.trouble import damaged, too_large
 
 ROWS, COLUMNS, TEXT = 1_048_576, 16_384, 1 << 20
@@ -84,6 +84,8 @@ def decode(kind: str, style: int, value: str | None, formula: bool, book: Book) 
         return iso_text(value)
     if kind not in ("n", ""):
         raise damaged("cell-type")
+    if formula and (stand_in := formula_text(float(value))):
+        return stand_in
     if 0 <= style < len(book.dates) and book.dates[style]:
         return date_text(float(value), book.epoch_1904)
     return number_text(float(value))

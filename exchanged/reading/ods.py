@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from exchanged.batch import Kind, Limits, Reading
 from exchanged.reading.archive import SMALL, Archive, local, safe_parser
-from exchanged.reading.cells import Value, iso_text, number_text
+from exchanged.reading.cells import Value, formula_text, iso_text, number_text
 from exchanged.reading.exact import TEXT
 from exchanged.reading.rows import Sheets
 from exchanged.reading.trouble import Trouble, damaged, too_large
@@ -174,7 +174,8 @@ def _value(attributes: dict[str, str], text: str) -> Value:
     if attributes.get("calcext:value-type") == "error" or (formula and _ERROR.fullmatch(text)):
         return Kind.ERROR, None
     if kind in ("float", "percentage", "currency"):
-        return number_text(float(attributes["office:value"]))
+        number = float(attributes["office:value"])
+        return (formula and formula_text(number)) or number_text(number)
     if kind == "date":
         return iso_text(attributes.get("office:date-value", ""))
     if kind == "boolean":

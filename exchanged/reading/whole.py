@@ -194,7 +194,7 @@ def _xls(source: BinaryIO, limits: Limits, place: Place) -> Whole | None:
         return None
     at = facts.sheets.index(place.sheet)
     rows = _Rows(place)
-    for number, row in xls.rows(xls.open_book(records, facts), facts.sheets[at], facts.errors[at]):
+    for number, row in xls.rows(xls.open_book(records, facts), facts.sheets[at], facts.odd[at]):
         rows.take(number, row)
     return rows.whole(biff.widths(records, at))
 

@@ -10,7 +10,7 @@ Ends    file-encrypted, file-unreadable (Excel 95 and older with hint=save-as-xl
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO
 
@@ -34,7 +34,7 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
         workbook = open_book(records, facts)
         for index, sheet in enumerate(facts.sheets):
             sheets.begin(sheet)
-            for number, row in rows(workbook, sheet, facts.errors[index]):
+            for number, row in rows(workbook, sheet, facts.odd[index]):
                 sheets.take(number, row)
             sheets.end()
     except BaseException as error:
@@ -46,26 +46,27 @@ def read(source: BinaryIO, name: str, limits: Limits) -> Reading:
 
 
 def open_book(records: bytes, facts: biff.Facts) -> Any:
-    """A calamine workbook of the records, without what the sheets say of their extent."""
+    """A calamine workbook of the records, without what in them would mislead it."""
     return CalamineWorkbook.from_filelike(io.BytesIO(compound.wrapped("Workbook", biff.honest(records, facts))))
 
 
-def rows(book: Any, sheet: str, errors: set[tuple[int, int]]) -> Iterator[tuple[int, dict[int, Value]]]:
-    """The filled rows of one sheet of a calamine workbook; `errors` are its error cells, by row and column from 0."""
+def rows(book: Any, sheet: str, odd: Mapping[tuple[int, int], Value]) -> Iterator[tuple[int, dict[int, Value]]]:
+    """The filled rows of one sheet of a calamine workbook; `odd`, by row and column from 0, are cells that it does not
+    tell, or not as they are."""
     table = book.get_sheet_by_name(sheet)
-    at: dict[int, list[int]] = {}
-    for place, column in errors:
-        at.setdefault(place, []).append(column)
+    at: dict[int, dict[int, Value]] = {}
+    for (place, column), value in odd.items():
+        at.setdefault(place, {})[column] = value
     start = table.start
     left = start[1] if start else 0
     seen = -1
     for seen, values in enumerate(table.iter_rows() if start else ()):
         row = _row(values, left)
-        row.update(dict.fromkeys(at.pop(seen, ()), (Kind.ERROR, None)))
+        row.update(at.pop(seen, {}))
         if row:
             yield seen + 1, row
     for index in sorted(at):  # rows that hold nothing but errors at the end of the sheet
-        yield index + 1, dict.fromkeys(at[index], (Kind.ERROR, None))
+        yield index + 1, at[index]
 
 
 def _row(values: Sequence[Any], left: int) -> dict[int, Value]:

@@ -179,7 +179,7 @@ def _above(sheet: Sheet, styles: Mapping[Any, int], language: str) -> Iterator[b
         family = _formats(styles, HEADER if header else TITLE)
         gravity = _gravity(sheet.marks, np.array([number], np.int32), [*given])
         columns = [
-            Column(column, made_of([value[1]], [value[0]]), gravity[column], family, sheet.epoch_1904)
+            Column(column, _as_numbers(made_of([value[1]], [value[0]])), gravity[column], family, sheet.epoch_1904)
             for column, value in sorted(given.items())
         ]
         yield from rows(np.array([number], np.int32), columns)
@@ -194,7 +194,7 @@ def _below(sheet: Sheet, styles: Mapping[Any, int], chunks: Iterator[Chunk]) -> 
         columns = [
             Column(
                 column,
-                chunk.columns[str(column)],
+                chunk.columns[str(column)] if column in fields else _as_numbers(chunk.columns[str(column)]),
                 gravity[column],
                 _formats(styles, FIELD if column in fields else OTHER),
                 sheet.epoch_1904,
@@ -204,6 +204,14 @@ def _below(sheet: Sheet, styles: Mapping[Any, int], chunks: Iterator[Chunk]) -> 
         texts, worst = _reasons(sheet.marks, chunk.numbers)
         columns.append(Column(sheet.reason, Cells(texts, Kind.TEXT), worst, _formats(styles, REASON)))
         yield from rows(chunk.numbers, columns)
+
+
+def _as_numbers(cells: Cells) -> Cells:
+    """Cells that are no fields: the number stored for a formula may be its value there, so that it is shown."""
+    if isinstance(cells.kind, Kind):
+        return cells
+    stored = (cells.kind == Kind.FORMULA) & (arrow.lengths(arrow.filled(cells.text)) > 0)
+    return Cells(cells.text, np.where(stored, np.uint8(Kind.NUMBER), cells.kind))
 
 
 def _gravity(marks: Marks, numbers: Any, columns: Sequence[int]) -> dict[int, Any]:

@@ -94,8 +94,8 @@ class Normaliser:
         return named
 
     def _coded(self, key: str, cells: Cells) -> Codes:
-        out = self.words[key].encode(filled(cells.text))
-        wrong = _of_kind(cells, Kind.ERROR, Kind.FORMULA)
+        column, wrong = _readable(cells)
+        out = self.words[key].encode(column)
         if wrong.any():
             out[wrong] = UNREADABLE
         return out
@@ -146,10 +146,16 @@ def _of_kind(cells: Cells, *kinds: Kind) -> Bits:
     return out
 
 
+def _readable(cells: Cells) -> tuple[pa.StringArray, Bits]:
+    """The texts of a column, "" for cells that hold no value of their own, and which cells these are."""
+    column, wrong = filled(cells.text), _of_kind(cells, Kind.ERROR, Kind.FORMULA)
+    at = np.flatnonzero(wrong)
+    return (replaced(column, wrong, arrow.column([""] * len(at))) if len(at) else column), wrong
+
+
 def _texts(key: str, cells: Cells) -> Texts:
     """A text column, normalised."""
-    column = filled(cells.text)
-    unreadable = _of_kind(cells, Kind.ERROR, Kind.FORMULA)
+    column, unreadable = _readable(cells)
     if key == "name":
         column, plain, errors = _cleaned(column, plain_names, text.clean_name)
         return Texts(column, plain, unreadable | errors, np.zeros(len(column), np.bool_))

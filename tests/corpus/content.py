@@ -178,8 +178,8 @@ def year_1904() -> Document:
     return Document([Sheet("Sheet1", lines)], "Sheet1", 1, 6, right=rows, epoch_1904=True)
 
 
-def computed() -> Document:
-    """Formulas: with their values, with errors, and one that was never computed."""
+def computed(texts: bool = True) -> Document:
+    """Formulas: with their values, and with errors. `texts`: whether what they give as text is stored, too."""
     rows = records(5, seed=5, today=TODAY)
     lines: list[list[Cell]] = [list(HEADERS), *([row[name] for name in HEADERS] for row in rows)]
     for number, row in enumerate(rows, 1):
@@ -193,6 +193,8 @@ def computed() -> Document:
         ("formula-error", 4, "出生日期"),
         ("formula-error", 5, "姓名"),
     ]
+    if not texts:
+        findings += [("formula-error", row, "鉴定中心") for row in range(2, 7)]
     return Document([Sheet("Sheet1", lines)], "Sheet1", 1, 5, findings)
 
 

@@ -17,7 +17,7 @@ from tests.corpus.content import TODAY, Document, Fx, Spot
 
 FOLDER = Path(__file__).parent / "files"
 UTF8 = "Text - txt - csv (StarCalc):44,34,76,1,,0,false,true"
-LIBREOFFICE, GNUMERIC, HAND = "LibreOffice 7.4", "Gnumeric 1.12", "by hand"
+LIBREOFFICE, GNUMERIC, JEXCELAPI, HAND = "LibreOffice 7.4", "Gnumeric 1.12", "JExcelApi 2.6", "by hand"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _gnumeric(ending: str, exporter: str, options: str = "") -> Callable[[Docume
 
 
 def of_libraries() -> Iterator[File]:
-    """Files of Python's libraries."""
+    """Files of libraries: Python's, and one of Java's."""
     documents = {
         "tidy": content.tidy(),
         "clerk": content.clerk(),
@@ -99,6 +99,8 @@ def of_libraries() -> Iterator[File]:
     computed = content.computed()
     yield File("computed-xlsxwriter.xlsx", "XlsxWriter 3.3", computed, write.by_xlsxwriter)
     yield File("computed-openpyxl.xlsx", "openpyxl 3.1", uncomputed(computed), write.by_openpyxl)
+    yield File("tidy-jxl.xls", JEXCELAPI, documents["tidy"], write.by_jexcelapi)
+    yield File("computed-jxl.xls", JEXCELAPI, uncomputed(computed), write.by_jexcelapi)
 
 
 def of_programs() -> Iterator[File]:
@@ -112,8 +114,10 @@ def of_programs() -> Iterator[File]:
         "computed": content.computed(),
     }
     for name, document in documents.items():
-        for ending in ("xlsx", "xls", "ods"):
+        for ending in ("xlsx", "ods"):
             yield File(f"{name}-libreoffice.{ending}", LIBREOFFICE, document, _soffice(ending))
+        in_xls = content.computed(texts=False) if name == "computed" else document  # it stores 0 for them
+        yield File(f"{name}-libreoffice.xls", LIBREOFFICE, in_xls, _soffice("xls"))
         yield File(f"{name}-gnumeric.xlsx", GNUMERIC, document, _gnumeric("xlsx", "Gnumeric_Excel:xlsx2"))
         yield File(f"{name}-gnumeric.xls", GNUMERIC, document, _gnumeric("xls", "Gnumeric_Excel:excel_biff8"))
         yield File(f"{name}-gnumeric.ods", GNUMERIC, document, _gnumeric("ods", "Gnumeric_OpenCalc:openoffice"))

@@ -1,6 +1,7 @@
 """Writes the documents of the corpus by other people's programs: each its own idea of what a spreadsheet is.
 
-Needs, beside the packages of the tests, xlwt, odfpy, PyExcelerate and msoffcrypto-tool; and soffice and ssconvert.
+Needs, beside the packages of the tests, xlwt, odfpy, PyExcelerate and msoffcrypto-tool; soffice and ssconvert; and java
+with JExcelApi (libjexcelapi-java).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import xlsxwriter
 
 from tests.corpus.content import Cell, Day, Document, Fx, Num, Sheet
 
+JXL = "/usr/share/java/jxl.jar"
 CENTURY = datetime(2026, 11, 20)  # so that a workbook made again is the same file
 
 
@@ -159,6 +161,23 @@ def by_xlwt(document: Document) -> bytes:
     return out.getvalue()
 
 
+def by_jexcelapi(document: Document) -> bytes:
+    """xls (BIFF8) by JExcelApi, of texts and formulas alone: code page 1252, formulas that are never computed."""
+    (sheet,) = document.sheets
+    cells = (
+        (str(r), str(c), *(("=", value.formula) if isinstance(value, Fx) else ("", value)))
+        for r, line in enumerate(sheet.lines)
+        for c, value in enumerate(line)
+        if isinstance(value, str | Fx)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "target.xls"
+        command = ["java", "-cp", JXL, str(Path(__file__).parent / "JExcelApi.java"), sheet.name, str(target)]
+        told = "".join("\t".join(cell) + "\n" for cell in cells)
+        subprocess.run(command, check=True, capture_output=True, timeout=180, input=told.encode())
+        return target.read_bytes()
+
+
 def by_odfpy(document: Document) -> bytes:
     """ods by odfpy: no styles, so dates are told by their type alone."""
     from odf.opendocument import OpenDocumentSpreadsheet
@@ -291,5 +310,5 @@ def protected(document: Document) -> bytes:
 
 
 def programs() -> list[str]:
-    """What of soffice and ssconvert is missing here."""
-    return [name for name in ("soffice", "ssconvert") if not shutil.which(name)]
+    """What of soffice, ssconvert and java is missing here."""
+    return [name for name in ("soffice", "ssconvert", "java") if not shutil.which(name)]
