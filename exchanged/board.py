@@ -180,7 +180,7 @@ def _waits(batch: Record, paused: bool) -> bool:
 
 
 def _minute(moment: float | None) -> str:
-    return time.strftime(MINUTE, time.localtime(float(moment))) if moment else ""
+    return time.strftime(MINUTE, time.localtime(float(moment))) if moment and moment > 0 else ""
 
 
 def _order(group: Group) -> bytes:

@@ -170,7 +170,8 @@ class Flow:
             raise problem
         if problem.code.endswith(".waiting"):
             facts = {name: value for name, value in problem.facts.items() if name != "until"}
-            self._ledger.wait(batch, problem.code, facts, float(problem.facts["until"]))
+            until = problem.facts.get("until")
+            self._ledger.wait(batch, problem.code, facts, None if until is None else float(until))
             return
         later = time.time() + delay(batch.attempts) if problem.again else None
         if problem.code == LOGIN:

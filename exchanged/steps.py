@@ -272,8 +272,8 @@ class Steps:
         return {"delivery": delivery, "delivered": now()}
 
     def _offer(self, batch: Record) -> None:
-        if self._ledger.paused:  # meanwhile
-            raise NotYet("delivery.waiting", until=int(time.time()))
+        if self._ledger.paused:  # since the upload began
+            raise NotYet("delivery.waiting")
         if not batch.facts.get("offered") or batch.facts.get("taken") or not self.offered_here(batch):
             self._ledger.note(batch, "delivery.offered", offered=now(), offered_to=self._place(), taken=None)
             log.emit("delivery.offered", batch=batch.id)

@@ -125,10 +125,21 @@ def test_a_pause_also_stops_what_is_being_uploaded(world: World) -> None:
         api.open_exchange(world.file).once()
     found = the_batch(world)
     assert (found["state"], found["reason"], found["attempts"]) == ("sealed", "delivery.waiting", 0)
+    assert found["next_attempt"] is None
     assert not list(world.inbox.glob("*.pgp"))
     assert world.run("release").returncode == 0
     world.once()
     assert the_batch(world)["state"] == "closed"
+
+
+def test_a_pause_that_is_over_before_it_is_recorded_keeps_nothing_waiting(ledger: Ledger) -> None:
+    ledger.wait(batch(ledger), "delivery.waiting", {}, None)
+    assert batch(ledger).next_attempt == 0
+    ledger.pause(True)
+    ledger.wait(batch(ledger), "delivery.waiting", {}, None)
+    assert batch(ledger).next_attempt is None
+    ledger.pause(False)
+    assert batch(ledger).next_attempt == 0
 
 
 def test_the_log_says_what_was_decided_beside_the_daemon(world: World) -> None:

@@ -268,6 +268,8 @@ class Books(Clock):
                 " WHERE ordinal = ?",
                 (reason, to_json(facts), until, now(), batch.ordinal),
             )
+            if reason == "delivery.waiting" and not self.paused:  # released meanwhile
+                self.end_pause()
             self._db.execute(  # the scan may have come after the step had found that there was none
                 "UPDATE batch SET reason = NULL, next_attempt = 0 WHERE ordinal = ? AND reason = 'confirmation.waiting'"
                 " AND EXISTS (SELECT 1 FROM source WHERE batch = batch.ordinal AND position = 0)",

@@ -278,6 +278,12 @@ class Store:
         with self.change():
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'paused'", ("yes" if paused else "",))
             self._append("delivery.paused" if paused else "delivery.resumed", None, {})
+            if not paused:
+                self.end_pause()
+
+    def end_pause(self) -> None:
+        """Within a change: what was stopped by a pause goes on."""
+        self._db.execute("UPDATE batch SET next_attempt = 0 WHERE cleared = 0 AND reason = 'delivery.waiting'")
 
     # --- what withdrawn batches may have left on the server ---------------------------------------------------------
 

@@ -36,6 +36,7 @@ WINDOW = 8 << 20  # what the server may send ahead: decides the speed of reading
 STRANGER = 1 << 20  # bytes we read from a server before it has let us in
 KEEPALIVE = 30
 REFUSED = (2, 14)  # "protocol error", as OpenSSH calls the end of its patience, and "no more authentication methods"
+ENDING = 0.5  # seconds in which a line that was cut is known to be
 DIAL_FACTOR = 3  # the whole of connecting may take this many timeouts
 
 
@@ -229,6 +230,9 @@ def _greeted(transport: paramiko.Transport, channel: paramiko.Channel, timeout: 
     try:
         return Wire(channel, timeout)
     except NotYet as lost:
-        if lost.code == "delivery.connection_lost" and transport.is_active():
+        if lost.code != "delivery.connection_lost":
+            raise
+        transport.join(ENDING)  # of a line that was cut the channel ends first
+        if transport.is_active():
             raise NotYet("delivery.session_refused", operation="protocol") from None
         raise
