@@ -16,6 +16,7 @@ from exchanged.batch import Checks, Limits
 from exchanged.errors import NotYet
 
 Names = list[str]  # `list` is a method below
+MOST = 1 << 31  # batches that any ledger can have
 LOOKS = 3  # at a batch that moves while it is decided upon
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ class Exchange:
         from exchanged import overview
 
         with self._ledger() as ledger:
-            found = ledger.batches(open_only=open_only, last=last or -1)
+            found = ledger.batches(open_only=open_only, last=min(last or -1, MOST))
             return [overview.row(batch) for batch in reversed(found)]
 
     def show(self, name: str) -> dict[str, Any]:

@@ -40,6 +40,7 @@ LOOKED = (  # said only after a look at the server that found no package of ours
     "delivery.server_full",
     "delivery.server_refused",
     "delivery.verification_failed",
+    "delivery.waiting",
 )
 _PDF = b"%PDF-"
 
@@ -284,8 +285,8 @@ class Steps:
 
         with contextlib.suppress(NotYet):
             for batch in self._ledger.left():
-                deliver.discard(batch, self.courier)
-                self._ledger.swept(batch)
+                if deliver.discard(batch, self.courier):
+                    self._ledger.swept(batch)
 
     def offered_here(self, batch: Record) -> bool:
         """Whether a batch was offered to the very inbox that is configured now."""

@@ -142,6 +142,18 @@ def test_a_pause_that_is_over_before_it_is_recorded_keeps_nothing_waiting(ledger
     assert batch(ledger).next_attempt == 0
 
 
+def test_what_a_pause_stopped_before_the_rename_can_be_withdrawn(ledger: Ledger, flow: Flow) -> None:
+    """Only after two looks at the server, which found nothing under the final name, a pause is asked for."""
+    for after in (State.CONFIRMED, State.SEALED):
+        ledger.move(batch(ledger), after)
+    ledger.note(batch(ledger), "delivery.offered", offered="then")  # at an earlier try, which was refused
+    assert not flow.withdraw(batch(ledger), "typo")
+    ledger.pause(True)
+    ledger.wait(batch(ledger), "delivery.waiting", {}, None)
+    assert flow.withdraw(batch(ledger), "typo")
+    assert ledger.left() == [NAME]
+
+
 def test_the_log_says_what_was_decided_beside_the_daemon(world: World) -> None:
     world.configure(intake={"settle": "0s"})
     world.daemon()
@@ -197,3 +209,12 @@ def test_who_looks_ends_no_agent_that_a_daemon_may_use(gpghome: Home, shared: bo
     with process.visiting(gpghome.path, lambda: shared):
         gpghome.make("Unit")
     assert process.agent_runs(gpghome.path) is shared
+
+
+def test_who_may_not_look_whether_a_daemon_works_is_answered_all_the_same(gpghome: Home) -> None:
+    def forbidden() -> bool:
+        raise PermissionError
+
+    with process.visiting(gpghome.path, forbidden):
+        gpghome.make("Unit")
+    assert not process.agent_runs(gpghome.path)

@@ -216,6 +216,7 @@ def test_the_list_can_be_cut_to_what_is_open_and_to_the_newest(world: World) -> 
     newest, older, oldest = listed()
     assert listed("--open") == [stem for stem in (newest, older, oldest) if stem != "二月"]
     assert listed("--last", "2") == [newest, older]
+    assert listed("--last", "9" * 30) == [newest, older, oldest]
     assert listed("--last", "1", "--open") == [one for one in (newest, older) if one != "二月"][:1]
 
 

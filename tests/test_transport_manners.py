@@ -244,6 +244,22 @@ def test_a_server_that_gives_little_at_a_time_is_asked_for_the_rest_at_once() ->
     assert max(lengths) == 4096, "and afterwards nobody asks for more"
 
 
+def test_one_short_answer_slows_nothing_down() -> None:
+    lengths: list[int] = []
+
+    def read(body: bytes) -> Answer:
+        offset, length = struct.unpack(">QI", body[-12:])
+        lengths.append(length)
+        left = min(length, 500 if not offset else length, max(0, 200_000 - offset))
+        return (w.DATA, w.text(b"x" * left)) if left else (w.STATUS, w.number(w.EOF))
+
+    with raw({w.OPEN: HANDLE, w.READ: read}) as (port, _), connected(port) as server:
+        for _ in range(2):
+            lengths.clear()
+            assert server.digest("/a", 200_000) == hashlib.sha256(b"x" * 200_000).hexdigest()
+    assert lengths.count(32_768) == 6
+
+
 # --- what the server says in passing is bytes: paramiko wants them to be UTF-8 ------------------------------------
 
 

@@ -214,7 +214,10 @@ def visiting(home: Path, shared: Callable[[], bool] = lambda: False) -> Iterator
     try:
         yield
     finally:
-        if not there and not shared():
+        others = False
+        with contextlib.suppress(OSError):  # who may not look whether a daemon is at work shares no keys with it
+            others = shared()
+        if not there and not others:
             kill_agents(home)
 
 

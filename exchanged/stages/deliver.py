@@ -92,15 +92,19 @@ def deliver(
         raise
 
 
-def discard(batch: str, courier: Courier) -> None:
-    """Take away the unfinished upload of a batch that nobody will deliver any more. Raises NotYet."""
+def discard(batch: str, courier: Courier) -> bool:
+    """Take away the unfinished upload of a batch that nobody will deliver any more. Raises NotYet.
+
+    False where it is worth another try: it was not missing, and not forbidden.
+    """
     try:
-        server = courier.connect()
-        with contextlib.suppress(Denied):
-            server.remove(names(courier.endpoint, batch).part)
+        courier.connect().remove(names(courier.endpoint, batch).part)
+    except Denied as denied:
+        return denied.reason != "failure"
     except NotYet:
         courier.close()
         raise
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +312,10 @@ def _rename(job: _Job, server: Server, method: Verify) -> Delivered:
             raise NotYet("delivery.outcome_unknown", reason="delivery.server_refused") from None
         raise _trouble(job, server, denied) from None
     if there.kind == "unknown":
-        there = _read(job, server)
+        try:
+            there = _read(job, server)
+        except NotYet as lost:
+            raise NotYet("delivery.outcome_unknown", reason=lost.code) from None
     elif there.kind == "file" and method != "size" and not _still(job, server, there):
         there = Entry("other", there.size)
     if there.kind == "absent" and not job.endpoint.moved_away:

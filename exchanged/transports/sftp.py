@@ -87,6 +87,7 @@ class SftpServer:
         self.line = line
         self._wire = line.wire
         self._reads, self._writes = self._blocks()
+        self._short = 0  # bytes of the last answer that was shorter than asked for
 
     @property
     def host_key(self) -> str:
@@ -148,8 +149,11 @@ class SftpServer:
                     progress(len(data))
                 whole = 0 < len(data) <= length
                 if whole and len(data) < length:  # a server may give less than was asked for
-                    self._reads = min(self._reads, max(SMALLEST, len(data)))
-                    due.extendleft(reversed(self._rest(handle, offset + len(data), offset + length)))
+                    due.extendleft(reversed(self._rest(handle, offset + len(data), offset + length, len(data))))
+                    if len(data) == self._short:  # always so much, then
+                        self._reads = min(self._reads, max(SMALLEST, len(data)))
+                        stream.depth = UNDER_WAY // self._reads
+                    self._short = len(data)
 
         def ends(reply: w.Reply) -> None:
             nonlocal whole
@@ -170,9 +174,10 @@ class SftpServer:
                 self._wire.tell(w.CLOSE, handle)
         return hashed.hexdigest() if whole else None
 
-    def _rest(self, handle: bytes, start: int, end: int) -> list[tuple[w.Reply, int, int]]:
-        """What was not given of a piece, asked for at once in smaller pieces: answers, their places, lengths."""
-        pieces = [(at, min(self._reads, end - at)) for at in range(start, end, self._reads)]
+    def _rest(self, handle: bytes, start: int, end: int, given: int) -> list[tuple[w.Reply, int, int]]:
+        """What was not given of a piece, asked for at once in pieces of what was: answers, their places, lengths."""
+        step = max(SMALLEST, given)
+        pieces = [(at, min(step, end - at)) for at in range(start, end, step)]
         asked = [self._wire.ask(w.READ, handle, w.long(at), w.number(length)) for at, length in pieces]
         return [(reply, *piece) for reply, piece in zip(self._wire.answers(*asked), pieces, strict=True)]
 

@@ -219,14 +219,14 @@ class Wire:
 
 
 class Stream:
-    """Many requests, at most `depth` under way, answers taken in order.
+    """Many requests, at most `depth` under way, which may change meanwhile; answers taken in order.
 
     `finish` waits for every answer still due and raises the first refusal only then, so that the session stays in step.
     """
 
     def __init__(self, wire: Wire, depth: int) -> None:
         self._wire = wire
-        self._depth = depth
+        self.depth = depth
         self._due: deque[tuple[int, Callable[[Reply], None]]] = deque()
         self._refused: Denied | None = None
 
@@ -234,7 +234,7 @@ class Stream:
         """Send one more; its answer goes to `take`. First waits for an answer when too many are due."""
         self._due.append((self._wire.ask(kind, *fields), take))
         self._wire.fly(FLIGHT)
-        if len(self._due) >= self._depth:
+        while len(self._due) >= self.depth:
             self._land()
 
     def land(self) -> None:
