@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from exchanged.errors import IntegrityFailure, NotYet
 from exchanged.ledger.clock import Clock
+from exchanged.ledger.delivery import Delivery
 from exchanged.ledger.store import now, to_json
 from exchanged.secrets import Secrets
 from exchanged.states import OPERATOR, TERMINAL, UNDONE, State, may_move
@@ -63,7 +64,7 @@ def _digest(hidden: bytes) -> str:
     return hashlib.sha256(hidden).hexdigest()
 
 
-class Books(Clock):
+class Books(Clock, Delivery):
     """Batches and the clerks' files."""
 
     def __init__(self, path: Path, secrets: Secrets) -> None:
